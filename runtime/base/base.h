@@ -1,0 +1,70 @@
+/* What every file of the engine may use: status, checks, sizes. No state. Any thread. */
+#ifndef RUNTIME_BASE_BASE_H
+#define RUNTIME_BASE_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h> /* before the bans below */
+#include <stdlib.h>
+#include <string.h>
+
+#include <s4/status.h>
+
+#define MUST_USE    __attribute__((warn_unused_result))
+#define PRINTF(f, a) __attribute__((format(printf, f, a)))
+#define LIKELY(x)   __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define CACHE_LINE  64
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+
+#define KIB ((size_t)1024)
+#define MIB (1024 * KIB)
+
+/* A programmer's mistake stops the process, in release too. */
+#define CHECK(cond)                                                                                \
+    (LIKELY(cond) ? (void)0 : check_failed(__FILE__, __LINE__, __func__, #cond))
+
+_Noreturn void check_failed(const char *file, int line, const char *func, const char *what);
+
+/* Hands an error on. */
+#define TRY(expr)                                                                                  \
+    do {                                                                                           \
+        s4_status try_status_ = (expr);                                                            \
+        if (UNLIKELY(try_status_ != S4_OK))                                                        \
+            return try_status_;                                                                    \
+    } while (0)
+
+static inline size_t align_up(size_t n, size_t to)
+{
+    return (n + to - 1) & ~(to - 1);
+}
+
+static inline size_t size_min(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline size_t size_max(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Unsafe libc is a compile error: the name that the linker or the compiler misses says why. */
+#undef strcpy
+#undef strcat
+#undef sprintf
+#undef vsprintf
+#undef strtok
+#define strcpy(...)   banned_strcpy_use_memcpy
+#define strcat(...)   banned_strcat_use_buffer
+#define sprintf(...)  banned_sprintf_use_snprintf
+#define vsprintf(...) banned_vsprintf_use_vsnprintf
+#define strtok(...)   banned_strtok
+#define gets(...)     banned_gets
+#define atoi(...)     banned_atoi_use_strtol
+#define atol(...)     banned_atol_use_strtol
+#define atof(...)     banned_atof_use_strtod
+
+#endif

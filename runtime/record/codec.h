@@ -1,0 +1,66 @@
+/* Between a protoc-c struct and the attributes of a record.
+ *
+ * Encoding writes the image and its tail into a record whose header and key are there already;
+ * decoding fills a struct with pointers into the record. Types of scalars and strings go through code
+ * unrolled per shape (words, strings), the others through a table of operations per type. No malloc,
+ * no system call.
+ */
+#ifndef RUNTIME_RECORD_CODEC_H
+#define RUNTIME_RECORD_CODEC_H
+
+#include "runtime/base/base.h"
+#include "runtime/base/diag.h"
+#include "runtime/record/record.h"
+#include "runtime/record/schema.h"
+
+/* Sub-structs and arrays of pointers of decoded messages; reset per event by the owner. A chunk that
+ * is too small is followed by a larger one, kept for the next time. One thread. */
+struct arena {
+    char *cur;
+    char *end;
+    struct arena_chunk *chunks; /* owned */
+};
+void arena_init(struct arena *arena);
+void arena_fini(struct arena *arena);
+void arena_reset(struct arena *arena);
+void *arena_take(struct arena *arena, size_t size); /* 8-aligned; NULL: out of memory */
+
+struct codec; /* of one type: the kernels and the operations */
+
+s4_status codec_create(const struct type *type, struct codec **codec) MUST_USE;
+void codec_destroy(struct codec *codec);
+const struct type *codec_type(const struct codec *codec);
+
+/* A string of the message that lies in the record already (as its key), so that it is not written
+ * twice: `field_offset` is the image offset of the string field, FIELD_NONE for none. */
+struct codec_alias {
+    uint32_t field_offset;
+    uint32_t off; /* from the start of the record */
+    uint32_t len;
+};
+
+/* Writes the attributes of `message` at `at` (8-aligned, inside `record`), up to `end`; 64 bytes of
+ * slack lie behind `end`. Answers how many bytes it took (a multiple of 8), CODEC_FULL if they do not
+ * fit, or CODEC_DEEP if the message nests deeper than SCHEMA_DEPTH_MAX. `message` is a struct of the
+ * type's descriptor; a string may be of any length. */
+#define CODEC_FULL (-1)
+#define CODEC_DEEP (-2)
+typedef int64_t codec_put_fn(const struct codec *codec, const void *message, char *record, char *at,
+                             char *end, struct codec_alias alias);
+
+/* Fills the struct at `message` (codec_struct_size bytes, 8-aligned) from a trusted record's
+ * attributes at `at`. Pointers go into the record, the descriptor's defaults, or the arena, and are
+ * valid as long as these. NULL: the arena is out of memory; else `message`. */
+typedef void *codec_get_fn(const struct codec *codec, const char *record, const char *at,
+                           void *message, struct arena *arena);
+
+/* Borrowed function pointers, so that the caller can keep them beside its own data. */
+codec_put_fn *codec_put(const struct codec *codec);
+codec_get_fn *codec_get(const struct codec *codec);
+size_t codec_struct_size(const struct codec *codec);
+
+/* Checks untrusted attributes: every reference inside [at, record end), NUL after strings, alignment,
+ * counts, depth, oneof cases, valid UTF-8 in strings, flags 0 or 1. S4_CORRUPT, and where. */
+s4_status codec_check(const struct type *type, const struct record *record, struct diag *diag) MUST_USE;
+
+#endif

@@ -1,0 +1,21 @@
+/* Text lines: a line fills the type's one string attribute.
+ *
+ * `line_field` finds that attribute: the only string field of the type, where all its other fields
+ * are optional or repeated; S4_TYPE and a message otherwise. Lines end at \n, a \r before it belongs to the end.
+ * A line with invalid UTF-8 or a NUL is refused.
+ */
+#ifndef RUNTIME_TEXT_LINE_H
+#define RUNTIME_TEXT_LINE_H
+
+#include "runtime/base/base.h"
+#include "runtime/base/diag.h"
+#include "runtime/record/writer.h"
+
+s4_status line_field(const struct type *type, const struct field **field, struct diag *diag) MUST_USE;
+s4_status line_read(struct writer *writer, const struct type *type, const struct field *field,
+                    const char *line, size_t len, struct value *value, struct diag *diag) MUST_USE;
+
+/* Length of the longest valid UTF-8 prefix without a NUL; `len` if all of it is valid. */
+size_t utf8_valid(const char *text, size_t len);
+
+#endif
