@@ -9,6 +9,7 @@
 #define RUNTIME_RECORD_WRITER_H
 
 #include "runtime/base/base.h"
+#include "runtime/base/buffer.h"
 #include "runtime/record/record.h"
 #include "runtime/record/schema.h"
 
@@ -50,6 +51,7 @@ struct writer {
     size_t used;
     bool failed;     /* memory or RECORD_MAX; all calls after it do nothing */
     s4_status error;
+    struct buffer stack; /* owned: elements of repeated fields until their number is known */
 };
 
 void writer_init(struct writer *writer);

@@ -15,7 +15,4 @@ s4_status line_field(const struct type *type, const struct field **field, struct
 s4_status line_read(struct writer *writer, const struct type *type, const struct field *field,
                     const char *line, size_t len, struct value *value, struct diag *diag) MUST_USE;
 
-/* Length of the longest valid UTF-8 prefix without a NUL; `len` if all of it is valid. */
-size_t utf8_valid(const char *text, size_t len);
-
 #endif
