@@ -1,0 +1,187 @@
+/* The engine of one node: workers, partitions, apps. What `s4 run`, `s4 node`, the tests and the
+ * simulator stand on; it opens no socket and no file itself.
+ *
+ * Groups: before start; any thread; by hand (engines created with `threads = false` are stepped by
+ * one thread, which then is every thread). Calls marked `done` answer later through a callback, on
+ * some thread of the engine: it must not block and must not call back into the engine; it may run
+ * before the call returns.
+ */
+#ifndef PE_HOST_ENGINE_H
+#define PE_HOST_ENGINE_H
+
+#include "pe/bundle/bundle.h"
+#include "pe/host/plugin.h"
+#include "pe/output/query.h"
+#include "router/intake/feed.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/diag.h"
+#include "runtime/base/log.h"
+
+#define ENGINE_SLOTS_DEFAULT       64
+#define ENGINE_SLOTS_MAX           4096
+#define ENGINE_WORKERS_MAX         64
+#define ENGINE_APPS_MAX            64
+#define ENGINE_FLUSH_US_DEFAULT    150
+#define ENGINE_MEMORY_SOFT_DEFAULT (256 * MIB)
+#define ENGINE_MEMORY_HARD_DEFAULT (2048 * MIB)
+#define ENGINE_POOL_THREADS        2    /* of requests */
+#define ENGINE_REQUESTS_MAX        4096 /* outstanding, per app */
+
+struct engine;
+
+struct engine_options {
+    uint32_t workers;    /* 0: 1 */
+    uint32_t slots;      /* 0: ENGINE_SLOTS_DEFAULT */
+    size_t block_size;   /* 0: BLOCK_SIZE_DEFAULT */
+    uint64_t flush_us;   /* 0: default; how long a record waits in an open block */
+    size_t memory_soft;  /* bytes that wait in blocks: sources get no credit above it; 0: default */
+    size_t memory_hard;  /* the app that holds most of it is paused above it; 0: default */
+    bool threads;        /* false: engine_step does everything */
+    bool feed_thread;    /* feeds get a thread of their own; false: worker 0 steps them when idle */
+    uint64_t seed;       /* of ids and random numbers; 0: from the kernel */
+    const struct clock *clock; /* NULL: the machine's */
+    const struct log *log;
+    /* An alarm (paused app, parked key, full output, ...): one line for people, and it is counted.
+     * Any thread; must not block. */
+    void (*alarm)(void *user, const char *app, const char *text);
+    void *user;
+};
+
+/* Before start. */
+s4_status engine_create(const struct engine_options *options, struct engine **engine,
+                        struct diag *diag) MUST_USE;
+s4_status engine_start(struct engine *engine, struct diag *diag) MUST_USE; /* starts the threads */
+/* Stops at once: what waits is dropped. Joins the threads. */
+void engine_stop(struct engine *engine);
+void engine_destroy(struct engine *engine); /* NULL is fine */
+
+/* By hand: does a bounded piece of work; false when there was none. */
+bool engine_step(struct engine *engine);
+
+/* ---- apps; one control thread at a time ---------------------------------------------------- */
+
+/* Runs an app: takes its bundle (for graph and schema) and its loaded plugin (held). Returns when its
+ * partitions exist and its start callback and singletons ran. S4_EXISTS: the name is taken. */
+s4_status engine_deploy(struct engine *engine, const struct bundle *bundle, struct plugin *plugin,
+                        struct diag *diag) MUST_USE;
+/* Stops taking events for the app, drops what waits (counted in *dropped), calls its stop callback,
+ * frees it. */
+s4_status engine_undeploy(struct engine *engine, const char *app, uint64_t *dropped,
+                          struct diag *diag) MUST_USE;
+size_t engine_apps(const struct engine *engine);
+/* Schema and graph of a deployed app, borrowed until it is undeployed; NULL: no such app. */
+const struct bundle *engine_bundle(const struct engine *engine, const char *app);
+
+/* ---- events in; any thread ----------------------------------------------------------------- */
+
+/* Steps a feed until it ends (feed.h): what `s4 run --inject` and sources are. stream NULL: the app's
+ * own source callback. The feed is borrowed until its `closed` upcall. */
+s4_status engine_feed(struct engine *engine, const char *app, const char *stream, struct feed *feed,
+                      struct diag *diag) MUST_USE;
+s4_status engine_feed_source(struct engine *engine, const char *app, struct diag *diag) MUST_USE;
+
+/* A batch of a client's events for one stream, being put together; one thread. */
+struct injection;
+enum injection_ack { INJECTION_TAKEN, INJECTION_APPLIED };
+/* `producer` and `number` make repeats harmless: a producer's numbers rise by one, and a number that
+ * was taken before is answered S4_DUPLICATE. producer 0: no such protection. */
+s4_status engine_inject_begin(struct engine *engine, const char *app, const char *stream,
+                              uint64_t producer, uint64_t number, struct injection **injection,
+                              struct diag *diag) MUST_USE;
+/* The stream's type. */
+const struct type *injection_type(const struct injection *injection);
+/* Adds one event, copied. S4_TOO_LARGE and the like, with the injection as it was before. */
+s4_status injection_add(struct injection *injection, const struct value *event,
+                        struct diag *diag) MUST_USE;
+void injection_destroy(struct injection *injection);
+/* Hands the batch over (*injection becomes NULL). S4_AGAIN: above the soft mark, the stream blocks;
+ * try again later, *injection is kept. S4_SHED: above the mark, the stream sheds; it is dropped and
+ * counted. S4_PAUSED: the app is paused at the hard mark. `done` gets S4_OK, S4_DUPLICATE, or why not. */
+typedef void injection_done(void *user, s4_status status);
+s4_status engine_inject(struct engine *engine, struct injection **injection, enum injection_ack ack,
+                        injection_done *done, void *user) MUST_USE;
+
+/* ---- answers out; any thread --------------------------------------------------------------- */
+
+/* Pins an output in every partition (each between two runs), then `done` gets the pins, which it owns
+ * (query_pins_destroy) and may read on any thread. "dead_letters" is an output of every app. */
+typedef void pins_done(void *user, s4_status status, struct query_pins *pins);
+s4_status engine_pin(struct engine *engine, const char *app, const char *output, pins_done *done,
+                     void *user, struct diag *diag) MUST_USE;
+
+/* Asks the living instance of a key through its query callback. The key is text parts, as a person
+ * writes them ("alice" or "alice,7"). The reply is a value of the class's reply type, valid during the
+ * callback. S4_NOT_FOUND: no such instance; it is never made. */
+typedef void reply_done(void *user, s4_status status, const struct value *reply, const char *cause);
+s4_status engine_ask(struct engine *engine, const char *app, const char *prototype, const char *key,
+                     reply_done *done, void *user, struct diag *diag) MUST_USE;
+
+/* Counts the living instances of a prototype. */
+typedef void count_done(void *user, s4_status status, uint64_t count);
+s4_status engine_count(struct engine *engine, const char *app, const char *prototype,
+                       count_done *done, void *user, struct diag *diag) MUST_USE;
+
+/* Waits until nothing of the app (NULL: of any app) is in flight. With `finish`, then ends its input:
+ * event clocks go to the end of time, due timers fire, each instance with changes since its last output
+ * gets one output call, until nothing more arises. Feeds must have ended (or be stopped) before. */
+struct engine_drained {
+    uint64_t waiting_timers;  /* processing timers that still wait: reported, not fired */
+    uint64_t waiting_answers; /* instances that wait for an answer (only without `finish`) */
+};
+typedef void drain_done(void *user, s4_status status, const struct engine_drained *drained);
+s4_status engine_drain(struct engine *engine, const char *app, bool finish, drain_done *done,
+                       void *user, struct diag *diag) MUST_USE;
+
+/* ---- what it does; any thread -------------------------------------------------------------- */
+
+struct engine_counters {
+    uint64_t injected;     /* events that came from outside */
+    uint64_t applied;      /* records whose run was executed */
+    uint64_t emitted;      /* records emitted by PEs */
+    uint64_t published;    /* rows */
+    uint64_t dead_letters;
+    uint64_t absent_keys;  /* events without a record because a key part was absent */
+    uint64_t unheard;      /* events emitted on a stream without subscribers */
+    uint64_t shed;
+    uint64_t duplicates;
+    uint64_t instances;    /* living now */
+    uint64_t created;
+    uint64_t removed;      /* by TTL, bound or request */
+    uint64_t waiting;      /* instances that wait for an answer, now */
+    uint64_t mailbox;      /* records in mailboxes, now */
+    uint64_t mailbox_dropped;
+    uint64_t parked;       /* keys parked after failures */
+    uint64_t rows_dropped; /* by outputs that drop the oldest */
+    uint64_t rows_refused;
+    uint64_t requests;
+    uint64_t timers;       /* set, now */
+    uint64_t state_bytes;  /* of instances, accounted */
+};
+
+struct engine_prototype_status {
+    char name[72];
+    uint64_t events, failures, instances, created, removed;
+    uint64_t sampled_ns; /* mean time of a handler, sampled; 0: none yet */
+};
+
+struct engine_app_status {
+    char name[72];
+    char version[72];
+    char build_id[48];
+    bool paused;
+    struct engine_counters counters;
+    uint64_t queued_bytes; /* in blocks that wait */
+    uint32_t n_prototypes;
+    struct engine_prototype_status prototypes[64];
+};
+
+struct engine_status {
+    uint64_t uptime_us;
+    uint32_t workers, slots;
+    size_t memory, memory_soft, memory_hard; /* of blocks */
+    uint32_t n_apps;
+    struct engine_app_status *apps; /* mem_free */
+};
+s4_status engine_status(struct engine *engine, struct engine_status *status) MUST_USE;
+
+#endif
