@@ -26,10 +26,15 @@
 #include "runtime/base/base.h"
 #include "runtime/base/diag.h"
 
-#define SCHEMA_DEPTH_MAX  64       /* sub-messages in sub-messages, of a value */
-#define SCHEMA_TYPES_MAX  1024     /* message types of one schema */
-#define SCHEMA_FIELDS_MAX 1024     /* fields of one type */
+#define SCHEMA_DEPTH_MAX  64         /* sub-messages in sub-messages, of a value: the outermost one is
+                                        at depth 0, one at depth 64 is fine, one at 65 is refused */
+#define SCHEMA_TYPES_MAX  1024       /* message types of one schema */
+#define SCHEMA_ENUMS_MAX  1024       /* enum types of one schema */
+#define SCHEMA_FIELDS_MAX 1024       /* fields of one type */
+#define SCHEMA_VALUES_MAX 4096       /* values of one enum */
+#define SCHEMA_NAME_MAX   512        /* bytes of a full name */
 #define SCHEMA_IMAGE_MAX  (32 * KIB) /* bytes of one type's image */
+#define SCHEMA_SET_MAX    (4 * MIB)  /* bytes of a serialised descriptor set */
 
 #define FIELD_NONE  0xffffffffu
 #define REF_NULL    0u
@@ -46,7 +51,10 @@ struct enum_value {
 struct enum_type {
     const char *name; /* full */
     uint32_t n_values;
-    const struct enum_value *values; /* in order of declaration; names are unique, numbers need not be */
+    const struct enum_value *values; /* by rising number; of aliases the one declared first comes
+                                        first, the others by name */
+    const uint16_t *by_name;         /* indexes into values, by rising name */
+    int32_t first;                   /* the number declared first: the default without a default */
 };
 
 struct type;
@@ -61,10 +69,10 @@ struct field {
     uint32_t offset;     /* of the value (the slot, for a oneof member) in the image */
     uint32_t has_offset; /* of the presence flag, the count or the oneof's case; else FIELD_NONE */
     int32_t oneof;       /* index in the type's oneofs, or -1 */
-    uint32_t declared;   /* position in the .proto */
+    uint32_t declared;   /* index in the type's fields */
     const struct type *sub;            /* MESSAGE */
     const struct enum_type *values;    /* ENUM */
-    union {              /* the default, or zero */
+    union {              /* the default, or an enum's first value, or zero */
         uint64_t bits;   /* scalars, as they lie in the image */
         struct {
             const char *data; /* strings and bytes: NUL-terminated copy, owned by the schema */
@@ -76,17 +84,23 @@ struct field {
 struct type {
     const char *name; /* full: "package.Message" */
     uint32_t n_fields;
-    const struct field *fields;   /* in order of declaration */
+    const struct field *fields;   /* in the order of the struct: those outside of oneofs as declared,
+                                     then oneof after oneof, the members of one by rising id */
     const uint16_t *by_id;        /* indexes into fields, by rising id */
+    const uint16_t *by_name;      /* indexes into fields, by rising name */
     uint32_t n_oneofs;
-    const char *const *oneofs;
+    const char *const *oneofs;    /* names; a plugin's descriptor has none, there they are made up */
     uint32_t image_size;          /* multiple of 8 */
-    uint64_t hash;                /* identity: names, ids, types, labels, oneofs, enums, defaults and
-                                     all of the sub-types; no addresses, no offsets */
+    const char *initial;          /* the image of a message in which nothing is set: defaults in place */
+    uint64_t hash;                /* identity: names, ids, types, labels, order, oneofs, enums,
+                                     defaults and all of the sub-types; no addresses, no offsets, but
+                                     equal hashes mean equal images */
     bool flat;                    /* only scalars and strings: the unrolled codec serves it */
     uint32_t n_strings;           /* flat types: string fields, by rising offset */
     const uint32_t *strings;      /* their image offsets */
     const struct field *const *string_fields;
+    uint32_t n_refs;              /* fields with references in their values, by rising offset */
+    const struct field *const *refs;
     const ProtobufCMessageDescriptor *descriptor; /* of the plugin; NULL from a descriptor set */
 };
 
@@ -120,6 +134,11 @@ const struct field *type_find_id(const struct type *type, uint32_t id);
 
 const struct enum_value *enum_find(const struct enum_type *values, const char *name, size_t len);
 const struct enum_value *enum_find_number(const struct enum_type *values, int32_t number);
+
+/* Bytes of one value in an image or in the array of a repeated field: 4, 8 or 16. */
+uint32_t field_value_size(const struct field *field);
+/* Whether the value holds a reference (strings, bytes, messages, repeated fields). */
+bool field_has_ref(const struct field *field);
 
 /* "string", "int32", ... for messages to people. */
 const char *field_type_name(const struct field *field);

@@ -58,15 +58,18 @@ void writer_init(struct writer *writer);
 void writer_fini(struct writer *writer);
 /* Starts a value; what was there before is gone. */
 void writer_start(struct writer *writer, const struct type *type);
-/* Room for `size` bytes (8-aligned, zeroed); its offset, or 0 when it failed. Addresses move: keep
+/* Room for `size` bytes (8-aligned, zeroed, rounded up to a multiple of 8); its offset, or 0 when it failed. Addresses move: keep
  * offsets, and use writer_at. */
 uint32_t writer_room(struct writer *writer, size_t size);
+/* An image in which nothing is set, defaults in place: how every sub-message begins, and how
+ * writer_start leaves the outermost one. Its offset. */
+uint32_t writer_message(struct writer *writer, const struct type *type);
 uint32_t writer_image(const struct writer *writer); /* the offset of the outermost image */
 static inline char *writer_at(const struct writer *writer, uint32_t offset)
 {
     return writer->data + offset;
 }
-/* A string or bytes with a NUL behind; its offset. */
+/* A string or bytes with a NUL behind; its offset, or 0 when it failed. */
 uint32_t writer_bytes(struct writer *writer, const void *data, size_t len);
 /* The finished value; borrowed until the next writer_start. S4_TOO_LARGE, S4_NO_MEMORY. */
 s4_status writer_finish(struct writer *writer, struct value *value) MUST_USE;
