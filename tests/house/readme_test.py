@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""README.md says what is so: its PE compiles against the public headers, its source tour names the
+folders that there are, and its limits are the headers'. TAP on stdout.
+
+    readme_test.py ROOT
+"""
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.abspath(sys.argv[1])
+with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as readme:
+    TEXT = readme.read()
+
+
+def block(language):
+    return re.search(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)[1]
+
+
+def section(title):
+    return re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", TEXT, re.DOTALL | re.MULTILINE)[1]
+
+
+def pe_compiles():
+    code = block("c")
+    flags = shlex.split(subprocess.run(["pkg-config", "--cflags", "libprotobuf-c"], check=True,
+                                       text=True, stdout=subprocess.PIPE).stdout)
+    with tempfile.TemporaryDirectory(prefix="s4-readme-") as place:
+        for name, text in [("words.proto", block("proto")), ("hello.c", code)]:
+            with open(os.path.join(place, name), "w", encoding="utf-8") as file:
+                file.write(text)
+        subprocess.run(["protoc-c", "--c_out=.", "words.proto"], cwd=place, check=True)
+        includes = [f"-I{ROOT}/runtime/include", f"-I{ROOT}/pe/include"]
+        done = subprocess.run(["cc", "-std=gnu17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only",
+                               *includes, *flags, "hello.c"], cwd=place, text=True, check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert done.returncode == 0, done.stdout
+
+
+def tour_is_the_tree():
+    named = re.findall(r"^\| `([^`]+)/` \|", section("Source tour"), re.MULTILINE)
+    for folder in named:
+        assert os.path.isdir(os.path.join(ROOT, folder)), f"the tour has {folder}, the tree has not"
+
+
+def limits_are_the_headers():
+    rows = re.findall(r"^\| [^|]+ \| ([^|]+) \| `([A-Z0-9_]+)` \|", section("Limits"), re.MULTILINE)
+    assert rows, "no limits found"
+    headers = ""
+    for top in ["runtime", "router", "pe"]:
+        for folder, _, names in os.walk(os.path.join(ROOT, top)):
+            for name in names:
+                if name.endswith(".h"):
+                    with open(os.path.join(folder, name), encoding="utf-8") as file:
+                        headers += file.read()
+    for said, name in rows:
+        found = re.search(rf"#define {name}\s+\(?([0-9]+)[uUlL]*(?: \* ([KMG])IB)?\)?", headers)
+        assert found, f"no header defines {name}"
+        value = found[1] + (f" {found[2]}iB" if found[2] else "")
+        assert value == said, f"{name} is {value}, README says {said}"
+
+
+TESTS = [pe_compiles, tour_is_the_tree, limits_are_the_headers]
+
+
+def main():
+    print(f"1..{len(TESTS)}")
+    failed = 0
+    for number, test in enumerate(TESTS, 1):
+        try:
+            test()
+            print(f"ok {number} - {test.__name__}")
+        except AssertionError as error:
+            failed += 1
+            print(f"not ok {number} - {test.__name__}")
+            print("".join(f"# {line}\n" for line in str(error).splitlines()), end="")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
