@@ -1,0 +1,26 @@
+/* AddressSanitizer: whether it watches this build, and telling it what nobody may touch. Nothing in
+ * other builds. Any thread. */
+#ifndef RUNTIME_BASE_ASAN_H
+#define RUNTIME_BASE_ASAN_H
+
+#if defined(__SANITIZE_ADDRESS__)
+#define ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ASAN 1
+#endif
+#endif
+#ifndef ASAN
+#define ASAN 0
+#endif
+
+#if ASAN
+#include <sanitizer/asan_interface.h>
+#define asan_poison(at, size)   ASAN_POISON_MEMORY_REGION(at, size)
+#define asan_unpoison(at, size) ASAN_UNPOISON_MEMORY_REGION(at, size)
+#else
+#define asan_poison(at, size)   ((void)(at), (void)(size))
+#define asan_unpoison(at, size) ((void)(at), (void)(size))
+#endif
+
+#endif

@@ -1,0 +1,271 @@
+/* Blocks: takes and releases by many threads, large ones, memory, and frames that are not to be
+ * trusted. */
+#include "tests/support/suite.h"
+
+#include <pthread.h>
+
+#include "runtime/base/diag.h"
+#include "runtime/base/mem.h"
+#include "runtime/base/rng.h"
+#include "runtime/record/block.h"
+
+static struct block_pool *pool_of(size_t size)
+{
+    struct block_pool *pool = NULL;
+    ck_assert_int_eq(block_pool_create(size, &pool), S4_OK);
+    return pool;
+}
+
+START_TEST(take_and_release)
+{
+    struct block_pool *pool = pool_of(BLOCK_SIZE_DEFAULT);
+    struct block *blocks[100];
+    for (int i = 0; i < 100; i++) {
+        blocks[i] = block_take(pool, 0);
+        ck_assert_uint_eq((uintptr_t)blocks[i]->data % 64, 0);
+        ck_assert_uint_eq(blocks[i]->capacity, BLOCK_SIZE_DEFAULT);
+        memset(blocks[i]->data, i, blocks[i]->capacity + BLOCK_SLACK);
+    }
+    ck_assert_uint_ge(block_pool_bytes(pool), 100 * BLOCK_SIZE_DEFAULT);
+    for (int i = 0; i < 100; i++) {
+        ck_assert_int_eq(blocks[i]->data[0], i);
+        ck_assert_int_eq(blocks[i]->data[blocks[i]->capacity + BLOCK_SLACK - 1], i);
+        block_hold(blocks[i]);
+        block_release(blocks[i]);
+        block_release(blocks[i]);
+    }
+    ck_assert_uint_eq(block_pool_bytes(pool), 0);
+    block_pool_destroy(pool);
+    block_pool_destroy(NULL);
+}
+END_TEST
+
+START_TEST(limits_and_large_blocks)
+{
+    struct block_pool *pool = NULL;
+    ck_assert_int_eq(block_pool_create(BLOCK_SIZE_MIN - 1, &pool), S4_RANGE);
+    ck_assert_int_eq(block_pool_create(RECORD_MAX + 1, &pool), S4_RANGE);
+    ck_assert_ptr_null(pool);
+    pool = pool_of(RECORD_MAX); /* does not fit into an arena of the usual size twice */
+    struct block *a = block_take(pool, RECORD_MAX);
+    struct block *b = block_take(pool, RECORD_MAX);
+    memset(a->data, 1, a->capacity + BLOCK_SLACK);
+    memset(b->data, 2, b->capacity + BLOCK_SLACK);
+    ck_assert_int_eq(a->data[a->capacity], 1);
+    block_release(a);
+    block_release(b);
+    block_pool_destroy(pool);
+    pool = pool_of(BLOCK_SIZE_MIN);
+    struct block *large = block_take(pool, RECORD_MAX);
+    ck_assert_uint_eq(large->capacity, RECORD_MAX);
+    memset(large->data, 3, large->capacity + BLOCK_SLACK);
+    ck_assert_uint_gt(block_pool_bytes(pool), RECORD_MAX);
+    block_release(large);
+    ck_assert_uint_eq(block_pool_bytes(pool), 0);
+    block_pool_destroy(pool);
+}
+END_TEST
+
+START_TEST(steady_state_allocates_nothing)
+{
+    struct block_pool *pool = pool_of(BLOCK_SIZE_DEFAULT);
+    struct block *held[40] = { 0 };
+    struct rng rng;
+    rng_init(&rng, suite_seed());
+    for (int i = 0; i < 40; i++)
+        held[i] = block_take(pool, 0);
+    uint64_t calls = mem_calls();
+    for (int step = 0; step < 100000; step++) {
+        size_t i = rng_below(&rng, 40);
+        if (held[i])
+            block_release(held[i]);
+        held[i] = held[i] ? NULL : block_take(pool, 1);
+    }
+    ck_assert_uint_eq(mem_calls(), calls);
+    for (int i = 0; i < 40; i++)
+        if (held[i])
+            block_release(held[i]);
+    block_pool_destroy(pool);
+}
+END_TEST
+
+START_TEST(memory_may_fail)
+{
+    struct block_pool *pool = NULL;
+    mem_fail_after(0);
+    ck_assert_int_eq(block_pool_create(BLOCK_SIZE_DEFAULT, &pool), S4_NO_MEMORY);
+    mem_fail_after(-1);
+    pool = pool_of(BLOCK_SIZE_DEFAULT);
+    for (int64_t n = 0; n < 2; n++) { /* the cache, then the arena */
+        mem_fail_after(n);
+        ck_assert_ptr_null(block_take(pool, 0));
+        mem_fail_after(-1);
+    }
+    mem_fail_after(0);
+    ck_assert_ptr_null(block_take(pool, RECORD_MAX));
+    mem_fail_after(-1);
+    ck_assert_uint_eq(block_pool_bytes(pool), 0);
+    block_release(block_take(pool, 0));
+    block_pool_destroy(pool);
+}
+END_TEST
+
+/* Producers take and fill, everybody hands on over one slot, whoever finds a block checks it. */
+struct exchange {
+    struct block_pool *pool;
+    struct block *_Atomic slot; /* release of the exchange that puts pairs with acquire of it */
+    uint64_t seed;
+    _Atomic uint64_t faults;
+};
+
+static void *exchange_run(void *arg)
+{
+    struct exchange *exchange = arg;
+    struct rng rng;
+    rng_init(&rng, exchange->seed + (uintptr_t)&rng);
+    for (int i = 0; i < 20000; i++) {
+        struct block *block = block_take(exchange->pool, 0);
+        uint64_t mark = rng_next(&rng);
+        memcpy(block->data, &mark, sizeof mark);
+        memcpy(block->data + block->capacity - sizeof mark, &mark, sizeof mark);
+        if (mark % 3 == 0) {
+            block_hold(block);
+            block_release(block);
+        }
+        block = atomic_exchange_explicit(&exchange->slot, block, memory_order_acq_rel);
+        if (!block)
+            continue;
+        if (memcmp(block->data, block->data + block->capacity - sizeof mark, sizeof mark) != 0)
+            atomic_fetch_add(&exchange->faults, 1);
+        block_release(block);
+    }
+    return NULL;
+}
+
+START_TEST(threads_exchange_blocks)
+{
+    struct exchange exchange = { .pool = pool_of(BLOCK_SIZE_MIN), .seed = suite_seed() };
+    pthread_t threads[4];
+    for (int round = 0; round < 2; round++) { /* the second finds what ended threads left */
+        for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+            ck_assert_int_eq(pthread_create(&threads[i], NULL, exchange_run, &exchange), 0);
+        for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+            pthread_join(threads[i], NULL);
+    }
+    if (exchange.slot)
+        block_release(exchange.slot);
+    ck_assert_uint_eq(exchange.faults, 0);
+    ck_assert_uint_eq(block_pool_bytes(exchange.pool), 0);
+    block_pool_destroy(exchange.pool);
+}
+END_TEST
+
+/* Appends a record with a key and some attributes, and answers it. */
+static struct record *add_record(struct block *block, size_t key_len, size_t attributes)
+{
+    struct record *record = (struct record *)(void *)(block->data + block->used);
+    size_t len = sizeof *record + record_key_room(key_len) + attributes;
+    memset(record, 0, len);
+    record->len = (uint32_t)len;
+    record->dst = 7;
+    uint16_t key_len16 = (uint16_t)key_len;
+    memcpy(record + 1, &key_len16, sizeof key_len16);
+    memset((char *)(record + 1) + 2, 'k', key_len);
+    block->used += (uint32_t)len;
+    block->count++;
+    return record;
+}
+
+#define REFUSED(block)                                               \
+    do {                                                             \
+        struct diag diag_ = { 0 };                                   \
+        ck_assert_int_eq(block_check(block, 8, &diag_), S4_CORRUPT); \
+        ck_assert_uint_gt(strlen(diag_.text), 0);                    \
+    } while (0)
+
+START_TEST(check_finds_what_is_wrong)
+{
+    struct block_pool *pool = pool_of(BLOCK_SIZE_DEFAULT);
+    struct block *block = block_take(pool, 0);
+    ck_assert_int_eq(block_check(block, 8, NULL), S4_OK);
+    add_record(block, 5, 16);
+    struct record *record = add_record(block, RECORD_KEY_MAX, 0);
+    struct record *last = add_record(block, 0, 0);
+    ck_assert_int_eq(block_check(block, 8, NULL), S4_OK);
+    const struct record good = *record;
+    uint16_t *key_len = (uint16_t *)(void *)(record + 1);
+
+#define BREAK(change)                                         \
+    do {                                                      \
+        change;                                               \
+        REFUSED(block);                                       \
+        *record = good;                                       \
+        *key_len = RECORD_KEY_MAX;                            \
+        ck_assert_int_eq(block_check(block, 8, NULL), S4_OK); \
+    } while (0)
+    BREAK(record->dst = 8);
+    BREAK(record->len = 0);
+    BREAK(record->len = 32);
+    BREAK(record->len += 4);
+    BREAK(record->len -= 8);
+    BREAK(record->len = UINT32_MAX - 7);
+    BREAK(*key_len = RECORD_KEY_MAX + 1);
+    BREAK(*key_len = UINT16_MAX);
+    BREAK(*key_len = 3);
+    last->len = 48;
+    REFUSED(block);
+    last->len = 40;
+    block->count--;
+    REFUSED(block);
+    block->count++;
+    block->used -= 8;
+    REFUSED(block);
+    block->used = block->capacity + 8;
+    REFUSED(block);
+    block_release(block);
+    block_pool_destroy(pool);
+}
+END_TEST
+
+START_TEST(check_survives_anything)
+{
+    struct block_pool *pool = pool_of(BLOCK_SIZE_MIN);
+    struct rng rng;
+    rng_init(&rng, suite_seed());
+    int accepted = 0;
+    for (int round = 0; round < 20000; round++) {
+        struct block *block = block_take(pool, 0);
+        for (int i = 0; i < 4; i++)
+            add_record(block, rng_below(&rng, 40), rng_below(&rng, 8) * 8);
+        for (uint64_t n = rng_below(&rng, 3); n > 0; n--)
+            block->data[rng_below(&rng, block->used)] ^= (char)(1 << rng_below(&rng, 8));
+        if (block_check(block, 8, NULL) == S4_OK) {
+            accepted++;
+            uint32_t count = 0;
+            for (const struct record *at = block_first(block); at < block_end(block); count++) {
+                const char *key = record_key(at);
+                ck_assert(key + record_key_len(at) < (const char *)record_next(at));
+                ck_assert_int_eq(key[record_key_len(at)], '\0');
+                at = record_next(at);
+            }
+            ck_assert_uint_eq(count, 4);
+        }
+        block_release(block);
+    }
+    ck_assert_int_gt(accepted, 1000);
+    block_pool_destroy(pool);
+}
+END_TEST
+
+Suite *suite_build(void)
+{
+    Suite *suite = suite_create("block");
+    suite_add(suite, "take", take_and_release, 10);
+    suite_add(suite, "limits", limits_and_large_blocks, 10);
+    suite_add(suite, "steady", steady_state_allocates_nothing, 10);
+    suite_add(suite, "memory", memory_may_fail, 10);
+    suite_add(suite, "threads", threads_exchange_blocks, 30);
+    suite_add(suite, "check", check_finds_what_is_wrong, 10);
+    suite_add(suite, "survives", check_survives_anything, 30);
+    return suite;
+}
