@@ -1,0 +1,353 @@
+/* Calls with one answer: applications, queries, status. Each packs a request, waits, and turns the
+ * reply into what the header promises. */
+#include "router/client/client_internal.h"
+
+#include "runtime/base/mem.h"
+
+struct s4_rows {
+    S4__Control__Reply *reply; /* owned; holds all texts */
+    bool answer;               /* one row: an instance's answer */
+};
+
+struct status_owned {
+    s4_node_status status; /* first, so that its address is this one's */
+    S4__Control__Reply *reply;
+    s4_app_status *apps;
+    s4_prototype_status *prototypes; /* of all apps */
+    s4_counter *counters;            /* of everything */
+};
+
+/* protobuf-c's structs have no const; packing only reads. */
+static char *text(const char *given)
+{
+    union {
+        const char *given;
+        char *wanted;
+    } both = { given };
+    return both.wanted;
+}
+
+s4_status s4_client_deploy(s4_client *client, const void *bundle, size_t size,
+                           s4_deployed *deployed)
+{
+    if (size > S4_CLIENT_BUNDLE_MAX)
+        return diag_set(&client->diag, S4_TOO_LARGE,
+                        "the bundle has %zu bytes; at most %zu can be deployed", size,
+                        S4_CLIENT_BUNDLE_MAX);
+    union {
+        const void *given;
+        uint8_t *wanted;
+    } bytes = { bundle };
+    S4__Control__Deploy deploy = S4__CONTROL__DEPLOY__INIT;
+    S4__Control__Request request = S4__CONTROL__REQUEST__INIT;
+    deploy.bundle.data = bytes.wanted;
+    deploy.bundle.len = size;
+    request.what_case = S4__CONTROL__REQUEST__WHAT_DEPLOY;
+    request.deploy = &deploy;
+    S4__Control__Reply *reply;
+    TRY(client_call(client, &request, S4__CONTROL__REPLY__WHAT_DEPLOYED, &reply));
+    wire_reply_destroy(client->kept);
+    client->kept = reply;
+    if (deployed)
+        *deployed = (s4_deployed){ .app = reply->deployed->app,
+                                   .version = reply->deployed->version,
+                                   .build_id = reply->deployed->build_id };
+    return S4_OK;
+}
+
+s4_status s4_client_undeploy(s4_client *client, const char *app, uint64_t *dropped)
+{
+    TRY(client_check_text(client, "application", app));
+    S4__Control__Undeploy undeploy = S4__CONTROL__UNDEPLOY__INIT;
+    S4__Control__Request request = S4__CONTROL__REQUEST__INIT;
+    undeploy.app = text(app);
+    request.what_case = S4__CONTROL__REQUEST__WHAT_UNDEPLOY;
+    request.undeploy = &undeploy;
+    S4__Control__Reply *reply;
+    TRY(client_call(client, &request, S4__CONTROL__REPLY__WHAT_UNDEPLOYED, &reply));
+    if (dropped)
+        *dropped = reply->undeployed->dropped;
+    wire_reply_destroy(reply);
+    return S4_OK;
+}
+
+s4_status s4_client_drain(s4_client *client, const char *app, bool finish, s4_drained *drained)
+{
+    if (app)
+        TRY(client_check_text(client, "application", app));
+    S4__Control__Drain drain = S4__CONTROL__DRAIN__INIT;
+    S4__Control__Request request = S4__CONTROL__REQUEST__INIT;
+    drain.app = text(app);
+    drain.has_finish = true;
+    drain.finish = finish;
+    request.what_case = S4__CONTROL__REQUEST__WHAT_DRAIN;
+    request.drain = &drain;
+    S4__Control__Reply *reply;
+    TRY(client_call(client, &request, S4__CONTROL__REPLY__WHAT_DRAINED, &reply));
+    if (drained)
+        *drained = (s4_drained){ .waiting_timers = reply->drained->waiting_timers,
+                                 .waiting_answers = reply->drained->waiting_answers };
+    wire_reply_destroy(reply);
+    return S4_OK;
+}
+
+s4_status s4_client_stop(s4_client *client, bool now)
+{
+    S4__Control__Stop stop = S4__CONTROL__STOP__INIT;
+    S4__Control__Request request = S4__CONTROL__REQUEST__INIT;
+    stop.has_now = true;
+    stop.now = now;
+    request.what_case = S4__CONTROL__REQUEST__WHAT_STOP;
+    request.stop = &stop;
+    S4__Control__Reply *reply;
+    TRY(client_call(client, &request, S4__CONTROL__REPLY__WHAT__NOT_SET, &reply));
+    wire_reply_destroy(reply);
+    return S4_OK;
+}
+
+/* ---- rows ---------------------------------------------------------------------------------- */
+
+/* Calls, and keeps the reply in *rows. */
+static s4_status call_rows(s4_client *client, S4__Control__Request *request,
+                           S4__Control__Reply__WhatCase wanted, s4_rows **rows)
+{
+    s4_rows *made = mem_zalloc(sizeof *made);
+    if (!made)
+        return diag_set(&client->diag, S4_NO_MEMORY, "out of memory");
+    s4_status status = client_call(client, request, wanted, &made->reply);
+    if (status != S4_OK) {
+        mem_free(made);
+        return status;
+    }
+    made->answer = wanted == S4__CONTROL__REPLY__WHAT_ANSWER;
+    *rows = made;
+    return S4_OK;
+}
+
+s4_status s4_client_query(s4_client *client, const s4_query *query, s4_rows **rows)
+{
+    TRY(client_check_text(client, "application", query->app));
+    TRY(client_check_text(client, "output", query->output));
+    if (query->key)
+        TRY(client_check_text(client, "key", query->key));
+    if (query->prefix)
+        TRY(client_check_text(client, "prefix", query->prefix));
+    if (query->by)
+        TRY(client_check_text(client, "column", query->by));
+    S4__Control__Query message = S4__CONTROL__QUERY__INIT;
+    S4__Control__Request request = S4__CONTROL__REQUEST__INIT;
+    message.app = text(query->app);
+    message.output = text(query->output);
+    message.key = text(query->key);
+    message.prefix = text(query->prefix);
+    message.by = text(query->by);
+    message.has_top = query->top != 0;
+    message.top = query->top;
+    message.has_limit = query->limit != 0;
+    message.limit = query->limit;
+    request.what_case = S4__CONTROL__REQUEST__WHAT_QUERY;
+    request.query = &message;
+    return call_rows(client, &request, S4__CONTROL__REPLY__WHAT_ROWS, rows);
+}
+
+s4_status s4_client_ask(s4_client *client, const char *app, const char *prototype, const char *key,
+                        s4_rows **rows)
+{
+    TRY(client_check_text(client, "application", app));
+    TRY(client_check_text(client, "prototype", prototype));
+    TRY(client_check_text(client, "key", key));
+    S4__Control__Ask ask = S4__CONTROL__ASK__INIT;
+    S4__Control__Request request = S4__CONTROL__REQUEST__INIT;
+    ask.app = text(app);
+    ask.prototype = text(prototype);
+    ask.key = text(key);
+    request.what_case = S4__CONTROL__REQUEST__WHAT_ASK;
+    request.ask = &ask;
+    return call_rows(client, &request, S4__CONTROL__REPLY__WHAT_ANSWER, rows);
+}
+
+s4_status s4_client_count(s4_client *client, const char *app, const char *prototype,
+                          uint64_t *count)
+{
+    TRY(client_check_text(client, "application", app));
+    TRY(client_check_text(client, "prototype", prototype));
+    S4__Control__Count message = S4__CONTROL__COUNT__INIT;
+    S4__Control__Request request = S4__CONTROL__REQUEST__INIT;
+    message.app = text(app);
+    message.prototype = text(prototype);
+    request.what_case = S4__CONTROL__REQUEST__WHAT_COUNT;
+    request.count = &message;
+    S4__Control__Reply *reply;
+    TRY(client_call(client, &request, S4__CONTROL__REPLY__WHAT_COUNTED, &reply));
+    *count = reply->counted->instances;
+    wire_reply_destroy(reply);
+    return S4_OK;
+}
+
+void s4_rows_destroy(s4_rows *rows)
+{
+    if (!rows)
+        return;
+    wire_reply_destroy(rows->reply);
+    mem_free(rows);
+}
+
+size_t s4_rows_count(const s4_rows *rows)
+{
+    return rows->answer ? 1 : rows->reply->rows->n_rows;
+}
+
+bool s4_rows_more(const s4_rows *rows)
+{
+    return !rows->answer && rows->reply->rows->more;
+}
+
+size_t s4_rows_columns(const s4_rows *rows)
+{
+    return rows->answer ? rows->reply->answer->n_columns : rows->reply->rows->n_columns;
+}
+
+const char *s4_rows_column(const s4_rows *rows, size_t index)
+{
+    CHECK(index < s4_rows_columns(rows));
+    return rows->answer ? rows->reply->answer->columns[index] : rows->reply->rows->columns[index];
+}
+
+static const S4__Control__Row *row_at(const s4_rows *rows, size_t index)
+{
+    CHECK(index < s4_rows_count(rows));
+    return rows->answer ? rows->reply->answer->row : rows->reply->rows->rows[index];
+}
+
+const char *s4_rows_json(const s4_rows *rows, size_t index)
+{
+    return row_at(rows, index)->json;
+}
+
+const void *s4_rows_pb(const s4_rows *rows, size_t index, size_t *size)
+{
+    const S4__Control__Row *row = row_at(rows, index);
+    *size = row->pb.len;
+    return row->pb.data;
+}
+
+size_t s4_rows_partitions(const s4_rows *rows)
+{
+    return rows->answer ? 0 : rows->reply->rows->n_fresh_us;
+}
+
+uint64_t s4_rows_fresh(const s4_rows *rows, size_t partition)
+{
+    CHECK(partition < s4_rows_partitions(rows));
+    return rows->reply->rows->fresh_us[partition];
+}
+
+/* ---- status -------------------------------------------------------------------------------- */
+
+static size_t prototypes_of(const S4__Control__Status *node)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < node->n_apps; i++)
+        n += node->apps[i]->n_prototypes;
+    return n;
+}
+
+static size_t counters_of(const S4__Control__Status *node)
+{
+    size_t n = node->n_counters;
+    for (size_t i = 0; i < node->n_apps; i++) {
+        const S4__Control__AppStatus *app = node->apps[i];
+        n += app->n_counters;
+        for (size_t j = 0; j < app->n_prototypes; j++)
+            n += app->prototypes[j]->n_counters;
+    }
+    return n;
+}
+
+/* Copies counters to *to, which moves on; answers where they begin. */
+static const s4_counter *copy_counters(S4__Control__Counter *const *from, size_t n, s4_counter **to)
+{
+    const s4_counter *first = *to;
+    for (size_t i = 0; i < n; i++)
+        *(*to)++ = (s4_counter){ .name = from[i]->name, .value = from[i]->value };
+    return first;
+}
+
+static void fill_status(struct status_owned *owned)
+{
+    const S4__Control__Status *node = owned->reply->node;
+    s4_counter *counters = owned->counters;
+    s4_prototype_status *prototypes = owned->prototypes;
+    owned->status = (s4_node_status){
+        .release = node->release,
+        .pid = node->pid,
+        .n_counters = node->n_counters,
+        .counters = copy_counters(node->counters, node->n_counters, &counters),
+        .n_apps = node->n_apps,
+        .apps = owned->apps,
+        .n_alarms = node->n_alarms,
+        .alarms = (const char *const *)node->alarms,
+    };
+    for (size_t i = 0; i < node->n_apps; i++) {
+        const S4__Control__AppStatus *app = node->apps[i];
+        owned->apps[i] = (s4_app_status){
+            .name = app->app,
+            .version = app->version,
+            .build_id = app->build_id,
+            .paused = app->paused,
+            .n_counters = app->n_counters,
+            .counters = copy_counters(app->counters, app->n_counters, &counters),
+            .n_prototypes = app->n_prototypes,
+            .prototypes = prototypes,
+        };
+        for (size_t j = 0; j < app->n_prototypes; j++) {
+            const S4__Control__PrototypeStatus *one = app->prototypes[j];
+            *prototypes++ = (s4_prototype_status){
+                .name = one->prototype,
+                .n_counters = one->n_counters,
+                .counters = copy_counters(one->counters, one->n_counters, &counters),
+            };
+        }
+    }
+}
+
+static void destroy_status(struct status_owned *owned)
+{
+    wire_reply_destroy(owned->reply);
+    mem_free(owned->apps);
+    mem_free(owned->prototypes);
+    mem_free(owned->counters);
+    mem_free(owned);
+}
+
+s4_status s4_client_status(s4_client *client, s4_node_status **status)
+{
+    S4__Control__GetStatus get = S4__CONTROL__GET_STATUS__INIT;
+    S4__Control__Request request = S4__CONTROL__REQUEST__INIT;
+    request.what_case = S4__CONTROL__REQUEST__WHAT_GET_STATUS;
+    request.get_status = &get;
+    S4__Control__Reply *reply;
+    TRY(client_call(client, &request, S4__CONTROL__REPLY__WHAT_NODE, &reply));
+    struct status_owned *owned = mem_zalloc(sizeof *owned);
+    if (!owned) {
+        wire_reply_destroy(reply);
+        return diag_set(&client->diag, S4_NO_MEMORY, "out of memory");
+    }
+    owned->reply = reply;
+    owned->apps = mem_calloc(reply->node->n_apps + 1, sizeof *owned->apps);
+    owned->prototypes = mem_calloc(prototypes_of(reply->node) + 1, sizeof *owned->prototypes);
+    owned->counters = mem_calloc(counters_of(reply->node) + 1, sizeof *owned->counters);
+    if (!owned->apps || !owned->prototypes || !owned->counters) {
+        destroy_status(owned);
+        return diag_set(&client->diag, S4_NO_MEMORY, "out of memory");
+    }
+    fill_status(owned);
+    *status = &owned->status;
+    return S4_OK;
+}
+
+void s4_node_status_destroy(s4_node_status *status)
+{
+    if (status)
+        destroy_status(CONTAINER_OF(status, struct status_owned, status));
+}
