@@ -18,6 +18,7 @@ void writer_init(struct writer *writer)
 void writer_fini(struct writer *writer)
 {
     mem_free(writer->data);
+    buffer_fini(&writer->stack);
     *writer = (struct writer){ 0 };
 }
 

@@ -1,8 +1,10 @@
 /* Text lines: a line fills the type's one string attribute.
  *
- * `line_field` finds that attribute: the only string field of the type, where all its other fields
- * are optional or repeated; S4_TYPE and a message otherwise. Lines end at \n, a \r before it belongs to the end.
- * A line with invalid UTF-8 or a NUL is refused.
+ * `line_field` finds that attribute: the only string field of the type, of one value, where no
+ * other field is required; S4_TYPE and a message otherwise. `line_read` takes a line with or
+ * without its end
+ * (\n, a \r before it belongs to it). A line with invalid UTF-8 or a NUL is refused with its
+ * column; an empty line is an empty string.
  */
 #ifndef RUNTIME_TEXT_LINE_H
 #define RUNTIME_TEXT_LINE_H
@@ -11,7 +13,8 @@
 #include "runtime/base/diag.h"
 #include "runtime/record/writer.h"
 
-s4_status line_field(const struct type *type, const struct field **field, struct diag *diag) MUST_USE;
+s4_status line_field(const struct type *type, const struct field **field,
+                     struct diag *diag) MUST_USE;
 s4_status line_read(struct writer *writer, const struct type *type, const struct field *field,
                     const char *line, size_t len, struct value *value, struct diag *diag) MUST_USE;
 

@@ -1,0 +1,66 @@
+/* What the readers and writers of text share about a type's image (schema.h): presence, and the
+ * form of one element. Inside runtime/text only; the images are trusted. */
+#ifndef RUNTIME_TEXT_IMAGE_H
+#define RUNTIME_TEXT_IMAGE_H
+
+#include "runtime/base/base.h"
+#include "runtime/record/writer.h"
+
+#define ELEMENT_MAX 16 /* bytes of the largest element: bytes */
+
+/* One element as it lies in an image or in the array of a repeated field. */
+union element {
+    char raw[ELEMENT_MAX];
+    uint32_t u32; /* int32, uint32, enum, bool, float */
+    uint64_t u64; /* int64, uint64, double */
+    struct {
+        uint32_t off;
+        uint32_t len;
+    } string;
+    struct {
+        uint64_t len;
+        uint32_t off;
+        uint32_t zero;
+    } bytes;
+    uint32_t message; /* off */
+};
+
+/* Is the field there, as protobuf-c's pack understands it? Repeated: has it elements? */
+bool image_has(const char *image, const struct field *field);
+
+/* Marks a singular field as present, in the way of its kind. */
+void image_mark(char *image, const struct field *field);
+
+static inline uint32_t image_u32(const char *at)
+{
+    uint32_t value;
+    memcpy(&value, at, sizeof value);
+    return value;
+}
+
+static inline uint64_t image_u64(const char *at)
+{
+    uint64_t value;
+    memcpy(&value, at, sizeof value);
+    return value;
+}
+
+static inline void image_set_u32(char *at, uint32_t value)
+{
+    memcpy(at, &value, sizeof value);
+}
+
+static inline void image_set_u64(char *at, uint64_t value)
+{
+    memcpy(at, &value, sizeof value);
+}
+
+/* Bytes that a string or bytes element stands for; the field's default if it refers to that.
+ * Borrowed from the record or the schema; "" if there are none. */
+struct slice {
+    const char *data;
+    size_t len;
+};
+struct slice image_slice(const char *record, const struct field *field, const char *element);
+
+#endif

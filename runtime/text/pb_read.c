@@ -1,0 +1,501 @@
+/* Protobuf bytes to a value, in one pass over the fields.
+ *
+ * Each field's value becomes one element of an image at once. A repeated field needs its number of
+ * elements before its array: at the first repeated field of a message the rest of the message is
+ * scanned once, and every repeated field's count of what is to come is kept in the unused half of
+ * its reference (`coming`), which is zero again when the array is made. So arrays are exact, and a
+ * message that is given in pieces (they merge) gets a longer array per piece.
+ *
+ * Nothing here trusts a byte. Recursion, into messages and over unknown groups, is bounded by
+ * SCHEMA_DEPTH_MAX; room is bounded by the writer.
+ */
+#include "runtime/text/pb.h"
+
+#include "runtime/base/utf8.h"
+#include "runtime/text/image.h"
+#include "runtime/text/place.h"
+#include "runtime/text/wire.h"
+
+#define COMING 4 /* offset, in a repeated field's reference, of the count of elements to come */
+
+struct reader {
+    const uint8_t *start;
+    struct writer *writer;
+    struct diag *diag;
+};
+
+/* One message, or one piece of it, that is being read. */
+struct message {
+    const struct type *type;
+    uint32_t image;
+    uint32_t depth; /* messages around it */
+    uint32_t next;  /* index in by_id of the field to try first */
+    bool counted;   /* the elements to come are counted */
+    const uint8_t *at;
+    const uint8_t *end;
+    const struct place *up; /* the field that it is the value of; NULL for the outermost */
+    uint64_t seen[SCHEMA_FIELDS_MAX / 64];
+};
+
+static PRINTF(5, 6) s4_status
+    refuse(const struct reader *reader, const uint8_t *at, const struct place *place,
+           s4_status code, const char *format, ...)
+{
+    char text[DIAG_TEXT_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    size_t byte = (size_t)(at - reader->start);
+    if (!place)
+        return diag_set(reader->diag, code, "byte %zu: %s", byte, text);
+    char path[PLACE_TEXT_MAX];
+    return diag_set(reader->diag, code, "byte %zu: field \"%s\": %s", byte, place_text(place, path),
+                    text);
+}
+
+static const char *wire_name(uint32_t wire)
+{
+    static const char *const names[8] = {
+        "a varint",      "8 bytes", "a length",    "a group",
+        "a group's end", "4 bytes", "wire type 6", "wire type 7",
+    };
+    return names[wire & 7];
+}
+
+/* A field's number and wire type. */
+static s4_status take_tag(const struct reader *reader, const struct place *up, const uint8_t **at,
+                          const uint8_t *end, uint32_t *id, uint32_t *wire)
+{
+    uint64_t tag;
+    const uint8_t *behind = wire_take_varint(*at, end, &tag);
+    if (!behind)
+        return refuse(reader, *at, up, S4_MALFORMED, "found a cut tag, wanted a field");
+    if (tag >> 3 == 0 || tag >> 3 > WIRE_ID_MAX)
+        return refuse(reader, *at, up, S4_MALFORMED,
+                      "found field number %llu, wanted 1 to 536870911",
+                      (unsigned long long)(tag >> 3));
+    *at = behind;
+    *id = (uint32_t)(tag >> 3);
+    *wire = tag & 7;
+    return S4_OK;
+}
+
+/* A length, and that many bytes behind it. */
+static s4_status take_length(const struct reader *reader, const struct place *place,
+                             const uint8_t **at, const uint8_t *end, size_t *len)
+{
+    uint64_t value;
+    const uint8_t *behind = wire_take_varint(*at, end, &value);
+    if (!behind)
+        return refuse(reader, *at, place, S4_MALFORMED, "found a cut length");
+    if (value > (size_t)(end - behind))
+        return refuse(reader, *at, place, S4_MALFORMED,
+                      "found a length of %llu bytes, and %zu are left", (unsigned long long)value,
+                      (size_t)(end - behind));
+    *at = behind;
+    *len = value;
+    return S4_OK;
+}
+
+/* Skips one value that is no group. */
+static s4_status skip_value(const struct reader *reader, const struct place *up, const uint8_t **at,
+                            const uint8_t *end, uint32_t wire)
+{
+    uint64_t value;
+    size_t len = wire == WIRE_64 ? 8 : 4;
+    switch (wire) {
+    case WIRE_VARINT: {
+        const uint8_t *behind = wire_take_varint(*at, end, &value);
+        if (!behind)
+            return refuse(reader, *at, up, S4_MALFORMED, "found a cut varint");
+        *at = behind;
+        return S4_OK;
+    }
+    case WIRE_LEN:
+        TRY(take_length(reader, up, at, end, &len));
+        break;
+    case WIRE_64:
+    case WIRE_32:
+        if ((size_t)(end - *at) < len)
+            return refuse(reader, *at, up, S4_MALFORMED, "wanted %zu bytes, and %zu are left", len,
+                          (size_t)(end - *at));
+        break;
+    default:
+        return refuse(reader, *at, up, S4_MALFORMED, "found %s, wanted a value", wire_name(wire));
+    }
+    *at += len;
+    return S4_OK;
+}
+
+/* Skips an unknown value, groups with all that is in them. */
+static s4_status skip(const struct reader *reader, const struct place *up, const uint8_t **at,
+                      const uint8_t *end, uint32_t id, uint32_t wire)
+{
+    uint32_t open[SCHEMA_DEPTH_MAX];
+    uint32_t depth = 0;
+    for (;;) {
+        if (wire == WIRE_GROUP) {
+            if (depth == SCHEMA_DEPTH_MAX)
+                return refuse(reader, *at, up, S4_TOO_LARGE,
+                              "found groups in groups more than %d deep", SCHEMA_DEPTH_MAX);
+            open[depth++] = id;
+        } else if (wire == WIRE_GROUP_END) {
+            if (depth == 0 || open[--depth] != id)
+                return refuse(reader, *at, up, S4_MALFORMED,
+                              "found the end of a group (%u) that is not open", id);
+        } else {
+            TRY(skip_value(reader, up, at, end, wire));
+        }
+        if (depth == 0)
+            return S4_OK;
+        if (*at == end)
+            return refuse(reader, *at, up, S4_MALFORMED, "wanted the end of group %u",
+                          open[depth - 1]);
+        TRY(take_tag(reader, up, at, end, &id, &wire));
+    }
+}
+
+static const struct field *find_field(struct message *message, uint32_t id)
+{
+    const struct type *type = message->type;
+    for (uint32_t tries = 0; tries < 2 && message->next < type->n_fields; tries++) {
+        const struct field *field = &type->fields[type->by_id[message->next]];
+        if (field->id == id)
+            return field;
+        message->next++;
+    }
+    message->next = 0;
+    return type_find_id(type, id);
+}
+
+static bool packs(const struct field *field)
+{
+    return wire_of(field->type) != WIRE_LEN;
+}
+
+/* Elements in the packed array of `len` bytes at `at`. */
+static size_t count_packed(const struct field *field, const uint8_t *at, size_t len)
+{
+    enum wire wire = wire_of(field->type);
+    if (wire != WIRE_VARINT)
+        return len / (wire == WIRE_64 ? 8 : 4);
+    size_t n = 0;
+    for (size_t i = 0; i < len; i++)
+        n += at[i] < 0x80;
+    return n;
+}
+
+/* Counts what is to come of every repeated field, from the value at `at` of field `id` on. */
+static s4_status count_coming(struct reader *reader, struct message *message, uint32_t id,
+                              uint32_t wire)
+{
+    const uint8_t *at = message->at;
+    uint32_t next = message->next;
+    char *image = writer_at(reader->writer, message->image);
+    for (;;) {
+        const struct field *field = find_field(message, id);
+        const uint8_t *value = at;
+        TRY(skip(reader, message->up, &at, message->end, id, wire));
+        if (field && field->label == PROTOBUF_C_LABEL_REPEATED) {
+            size_t n = 1;
+            if (wire == WIRE_LEN && packs(field)) {
+                size_t len;
+                TRY(take_length(reader, message->up, &value, message->end, &len));
+                n = count_packed(field, value, len);
+            }
+            char *coming = image + field->offset + COMING;
+            image_set_u32(coming, image_u32(coming) + (uint32_t)n);
+        }
+        if (at == message->end)
+            break;
+        TRY(take_tag(reader, message->up, &at, message->end, &id, &wire));
+    }
+    message->next = next;
+    message->counted = true;
+    return S4_OK;
+}
+
+/* Makes the array for the elements of a repeated field that are there and those to come. */
+static s4_status grow_array(struct reader *reader, const struct message *message,
+                            const struct field *field)
+{
+    struct writer *writer = reader->writer;
+    size_t size = field_value_size(field);
+    const char *image = writer_at(writer, message->image);
+    uint64_t n = image_u64(image + field->has_offset);
+    uint32_t coming = image_u32(image + field->offset + COMING);
+    if (coming == 0)
+        return S4_OK;
+    uint32_t array = writer_room(writer, (n + coming) * size);
+    if (array == 0)
+        return writer->error;
+    char *at = writer_at(writer, message->image);
+    if (n > 0)
+        memcpy(writer_at(writer, array), writer_at(writer, image_u32(at + field->offset)),
+               n * size);
+    image_set_u32(at + field->offset, array);
+    image_set_u32(at + field->offset + COMING, 0);
+    return S4_OK;
+}
+
+static void push_element(struct reader *reader, const struct message *message,
+                         const struct field *field, const union element *element)
+{
+    struct writer *writer = reader->writer;
+    size_t size = field_value_size(field);
+    char *image = writer_at(writer, message->image);
+    uint64_t n = image_u64(image + field->has_offset);
+    char *array = writer_at(writer, image_u32(image + field->offset));
+    memcpy(array + n * size, element->raw, size);
+    image_set_u64(image + field->has_offset, n + 1);
+}
+
+static s4_status read_message(struct reader *reader, struct message *message);
+
+/* The image of a singular message that is there already, and into which another piece merges; 0. */
+static uint32_t merges_into(const struct reader *reader, const struct message *message,
+                            const struct field *field)
+{
+    const char *image = writer_at(reader->writer, message->image);
+    if (field->label == PROTOBUF_C_LABEL_REPEATED ||
+        (field->oneof >= 0 && image_u32(image + field->has_offset) != field->id))
+        return 0;
+    return image_u32(image + field->offset);
+}
+
+static s4_status take_message(struct reader *reader, const struct message *message,
+                              const struct place *place, const uint8_t *at, size_t len,
+                              union element *element)
+{
+    const struct field *field = place->field;
+    if (message->depth >= SCHEMA_DEPTH_MAX)
+        return refuse(reader, at, place, S4_TOO_LARGE,
+                      "found messages in messages more than %d deep", SCHEMA_DEPTH_MAX);
+    uint32_t image = merges_into(reader, message, field);
+    if (image == 0)
+        image = writer_message(reader->writer, field->sub);
+    if (image == 0)
+        return reader->writer->error;
+    struct message sub;
+    sub.type = field->sub;
+    sub.image = image;
+    sub.depth = message->depth + 1;
+    sub.at = at;
+    sub.end = at + len;
+    sub.up = place;
+    element->u64 = image;
+    return read_message(reader, &sub);
+}
+
+/* Strings are judged; no bytes are a NULL reference, which is what protobuf-c's unpack gives. */
+static s4_status take_text(struct reader *reader, const struct place *place, const uint8_t *at,
+                           size_t len, union element *element)
+{
+    if (place->field->type == PROTOBUF_C_TYPE_STRING) {
+        size_t valid = utf8_valid((const char *)at, len);
+        if (valid < len)
+            return refuse(reader, at + valid, place, S4_MALFORMED,
+                          at[valid] ? "found byte 0x%02x, which is not valid UTF-8 here"
+                                    : "found byte 0x%02x, and a string cannot hold a NUL",
+                          at[valid]);
+        element->string.off = writer_bytes(reader->writer, at, len);
+        element->string.len = (uint32_t)len;
+        return element->string.off ? S4_OK : reader->writer->error;
+    }
+    element->bytes.len = len;
+    element->bytes.off = len ? writer_bytes(reader->writer, at, len) : REF_NULL;
+    element->bytes.zero = 0;
+    return len == 0 || element->bytes.off ? S4_OK : reader->writer->error;
+}
+
+static void set_varint(const struct field *field, uint64_t value, union element *element)
+{
+    switch (field->type) {
+    case PROTOBUF_C_TYPE_BOOL:
+        element->u32 = value != 0;
+        break;
+    case PROTOBUF_C_TYPE_SINT32:
+        element->u32 = (uint32_t)wire_unzigzag((uint32_t)value);
+        break;
+    case PROTOBUF_C_TYPE_SINT64:
+        element->u64 = (uint64_t)wire_unzigzag(value);
+        break;
+    case PROTOBUF_C_TYPE_INT64:
+    case PROTOBUF_C_TYPE_UINT64:
+        element->u64 = value;
+        break;
+    default:
+        element->u32 = (uint32_t)value;
+    }
+}
+
+/* A number at *at, of the field's own wire type. */
+static s4_status take_number(const struct reader *reader, const struct place *place,
+                             const uint8_t **at, const uint8_t *end, union element *element)
+{
+    enum wire wire = wire_of(place->field->type);
+    if (wire == WIRE_VARINT) {
+        uint64_t value;
+        const uint8_t *behind = wire_take_varint(*at, end, &value);
+        if (!behind)
+            return refuse(reader, *at, place, S4_MALFORMED, "found a cut varint");
+        set_varint(place->field, value, element);
+        *at = behind;
+        return S4_OK;
+    }
+    size_t size = wire == WIRE_64 ? 8 : 4;
+    if ((size_t)(end - *at) < size)
+        return refuse(reader, *at, place, S4_MALFORMED, "wanted %zu bytes, and %zu are left", size,
+                      (size_t)(end - *at));
+    memcpy(element->raw, *at, size);
+    *at += size;
+    return S4_OK;
+}
+
+static s4_status read_packed(struct reader *reader, struct message *message, struct place *place)
+{
+    size_t len = 0;
+    TRY(take_length(reader, place, &message->at, message->end, &len));
+    const uint8_t *end = message->at + len;
+    while (message->at < end) {
+        union element element;
+        TRY(take_number(reader, place, &message->at, end, &element));
+        push_element(reader, message, place->field, &element);
+    }
+    return S4_OK;
+}
+
+static s4_status take_element(struct reader *reader, struct message *message,
+                              const struct place *place, union element *element)
+{
+    if (packs(place->field))
+        return take_number(reader, place, &message->at, message->end, element);
+    size_t len = 0;
+    TRY(take_length(reader, place, &message->at, message->end, &len));
+    const uint8_t *at = message->at;
+    message->at += len;
+    if (place->field->type == PROTOBUF_C_TYPE_MESSAGE)
+        return take_message(reader, message, place, at, len, element);
+    return take_text(reader, place, at, len, element);
+}
+
+/* Puts a singular value into the image; in a oneof, what another member left there goes first. */
+static void set_field(struct reader *reader, const struct message *message,
+                      const struct field *field, const union element *element)
+{
+    char *image = writer_at(reader->writer, message->image);
+    if (field->oneof >= 0) {
+        uint32_t chosen = image_u32(image + field->has_offset);
+        if (chosen != 0 && chosen != field->id) {
+            const struct field *other = type_find_id(message->type, chosen);
+            memset(image + other->offset, 0, field_value_size(other));
+        }
+    }
+    memcpy(image + field->offset, element->raw, field_value_size(field));
+    image_mark(image, field);
+}
+
+static s4_status wrong_wire(const struct reader *reader, const uint8_t *at,
+                            const struct place *place, uint32_t wire)
+{
+    return refuse(reader, at, place, S4_TYPE, "found %s, wanted %s (%s)", wire_name(wire),
+                  wire_name(wire_of(place->field->type)), field_type_name(place->field));
+}
+
+static s4_status read_repeated(struct reader *reader, struct message *message, struct place *place,
+                               uint32_t wire, const uint8_t *tag)
+{
+    const struct field *field = place->field;
+    bool packed = wire == WIRE_LEN && packs(field);
+    if (!packed && wire != wire_of(field->type))
+        return wrong_wire(reader, tag, place, wire);
+    if (!message->counted)
+        TRY(count_coming(reader, message, field->id, wire));
+    TRY(grow_array(reader, message, field));
+    if (packed)
+        return read_packed(reader, message, place);
+    const char *image = writer_at(reader->writer, message->image);
+    place->index = (int64_t)image_u64(image + field->has_offset);
+    union element element;
+    TRY(take_element(reader, message, place, &element));
+    push_element(reader, message, field, &element);
+    return S4_OK;
+}
+
+static s4_status read_field(struct reader *reader, struct message *message)
+{
+    const uint8_t *tag = message->at;
+    uint32_t id;
+    uint32_t wire;
+    TRY(take_tag(reader, message->up, &message->at, message->end, &id, &wire));
+    const struct field *field = find_field(message, id);
+    if (!field)
+        return skip(reader, message->up, &message->at, message->end, id, wire);
+    struct place place = { message->up, field, PLACE_NO_INDEX };
+    if (field->label == PROTOBUF_C_LABEL_REPEATED)
+        return read_repeated(reader, message, &place, wire, tag);
+    if (wire != wire_of(field->type))
+        return wrong_wire(reader, tag, &place, wire);
+    union element element;
+    TRY(take_element(reader, message, &place, &element));
+    set_field(reader, message, field, &element);
+    size_t index = (size_t)(field - message->type->fields);
+    message->seen[index / 64] |= (uint64_t)1 << (index % 64);
+    return S4_OK;
+}
+
+/* As protobuf-c, takes the default of a required field that has one. */
+static s4_status check_required(const struct reader *reader, const struct message *message)
+{
+    const struct type *type = message->type;
+    for (uint32_t i = 0; i < type->n_fields; i++) {
+        const struct field *field = &type->fields[i];
+        if (field->label != PROTOBUF_C_LABEL_REQUIRED || field->has_default ||
+            message->seen[i / 64] >> (i % 64) & 1)
+            continue;
+        struct place place = { message->up, field, PLACE_NO_INDEX };
+        return refuse(reader, message->end, &place, S4_TYPE, "missing in this %s, wanted %s",
+                      type->name, field_type_name(field));
+    }
+    return S4_OK;
+}
+
+/* type, image, depth, at, end and up are the caller's to set. */
+static s4_status read_message(struct reader *reader, struct message *message)
+{
+    message->next = 0;
+    message->counted = false;
+    memset(message->seen, 0, align_up(message->type->n_fields, 64) / 8);
+    while (message->at < message->end)
+        TRY(read_field(reader, message));
+    return check_required(reader, message);
+}
+
+s4_status pb_read(struct writer *writer, const struct type *type, const void *bytes, size_t size,
+                  struct value *value, struct diag *diag)
+{
+    struct reader reader = { bytes, writer, diag };
+    if (size > PB_SIZE_MAX)
+        return diag_set(diag, S4_TOO_LARGE, "found a message of %zu bytes, wanted at most %zu",
+                        size, PB_SIZE_MAX);
+    writer_start(writer, type);
+    s4_status status = writer->error;
+    if (!writer->failed) {
+        struct message message;
+        message.type = type;
+        message.image = writer_image(writer);
+        message.depth = 0;
+        message.at = bytes;
+        message.end = message.at + size;
+        message.up = NULL;
+        status = read_message(&reader, &message);
+    }
+    if (status == S4_OK)
+        status = writer_finish(writer, value);
+    if (UNLIKELY(writer->failed && writer->error == S4_TOO_LARGE))
+        return diag_set(diag, S4_TOO_LARGE, "the event takes more than %zu bytes", RECORD_MAX);
+    if (UNLIKELY(writer->failed))
+        return diag_set(diag, writer->error, "out of memory");
+    return status;
+}
