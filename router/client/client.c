@@ -32,7 +32,7 @@ const char *s4_client_message(const s4_client *client)
 
 const char *s4_client_endpoint(const s4_client *client)
 {
-    return client->place.endpoint;
+    return client->endpoint.uri;
 }
 
 const char *s4_client_release(const s4_client *client)
@@ -62,8 +62,8 @@ s4_status s4_client_create(const s4_client_options *options, s4_client **client)
         return S4_NO_MEMORY;
     }
     /* A wrong place is told by connect, which can say it in words. */
-    if (place_find(options->node, &made->place, &made->diag) != S4_OK)
-        made->place.endpoint[0] = '\0';
+    if (endpoint_find(options->node, &made->endpoint, &made->diag) != S4_OK)
+        made->endpoint.uri[0] = '\0';
     *client = made;
     return S4_OK;
 }
@@ -77,8 +77,8 @@ void s4_client_destroy(s4_client *client)
     if (client->context)
         zmq_ctx_term(client->context);
     flights_drop(client);
-    wire_reply_destroy(client->reply);
-    wire_reply_destroy(client->kept);
+    control_reply_destroy(client->reply);
+    control_reply_destroy(client->kept);
     mem_free(client->flights);
     mem_free(client);
 }
@@ -88,14 +88,14 @@ static s4_status nobody(s4_client *client, const char *why)
     return diag_set(&client->diag, S4_UNAVAILABLE,
                     "no node answers at %s: %s; start one with `s4 node`, or name another one "
                     "with --node or $S4_NODE",
-                    client->place.endpoint, why);
+                    client->endpoint.uri, why);
 }
 
 static s4_status open_socket(s4_client *client)
 {
     const int linger_ms = 0;
     const int backlog = (int)client->window * 2 + 16;
-    const int64_t largest = (int64_t)WIRE_MESSAGE_MAX;
+    const int64_t largest = (int64_t)CONTROL_MESSAGE_MAX;
     client->context = client->context ? client->context : zmq_ctx_new();
     if (!client->context)
         return diag_set(&client->diag, S4_NO_MEMORY, "out of memory");
@@ -105,7 +105,7 @@ static s4_status open_socket(s4_client *client)
     zmq_setsockopt(client->socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
     zmq_setsockopt(client->socket, ZMQ_SNDHWM, &backlog, sizeof backlog);
     zmq_setsockopt(client->socket, ZMQ_MAXMSGSIZE, &largest, sizeof largest);
-    if (zmq_connect(client->socket, client->place.endpoint) != 0)
+    if (zmq_connect(client->socket, client->endpoint.uri) != 0)
         return nobody(client, zmq_strerror(errno));
     return S4_OK;
 }
@@ -124,12 +124,12 @@ static s4_status shake_hands(s4_client *client)
     TRY(status);
     snprintf(client->release, sizeof client->release, "%s", reply->welcome->release);
     uint32_t version = reply->welcome->version;
-    wire_reply_destroy(reply);
-    if (version != WIRE_VERSION)
+    control_reply_destroy(reply);
+    if (version != CONTROL_VERSION)
         return diag_set(&client->diag, S4_VERSION,
                         "the node (release %s) speaks version %u of the protocol, this client "
                         "version %u; use programs of one release",
-                        client->release, version, WIRE_VERSION);
+                        client->release, version, CONTROL_VERSION);
     return S4_OK;
 }
 
@@ -137,9 +137,9 @@ s4_status s4_client_connect(s4_client *client)
 {
     if (client->connected)
         return diag_set(&client->diag, S4_STATE, "connected already");
-    if (!client->place.endpoint[0]) /* the message is there since create */
+    if (!client->endpoint.uri[0]) /* the message is there since create */
         return client->diag.code;
-    if (client->place.socket[0] && !place_alive(client->place.socket))
+    if (client->endpoint.socket[0] && !endpoint_alive(client->endpoint.socket))
         return nobody(client, "nobody listens there");
     TRY(open_socket(client));
     client->connected = true;
@@ -160,13 +160,13 @@ void client_listen(s4_client *client)
 static void hand_out(s4_client *client, S4__Control__Reply *reply)
 {
     if (reply->status == S4_AGAIN) { /* a sign of life */
-        wire_reply_destroy(reply);
+        control_reply_destroy(reply);
     } else if (reply->id && reply->id == client->call_id) {
-        wire_reply_destroy(client->reply);
+        control_reply_destroy(client->reply);
         client->reply = reply;
         client->call_id = 0;
     } else if (!flight_answered(client, reply)) {
-        wire_reply_destroy(reply); /* to a call that was given up, or to a batch sent twice */
+        control_reply_destroy(reply); /* to a call that was given up, or to a batch sent twice */
     }
 }
 
@@ -181,11 +181,11 @@ static s4_status receive(s4_client *client)
         return S4_OK;
     }
     S4__Control__Reply *reply;
-    s4_status status = wire_reply_read(zmq_msg_data(&part), zmq_msg_size(&part), &reply);
+    s4_status status = control_reply_read(zmq_msg_data(&part), zmq_msg_size(&part), &reply);
     zmq_msg_close(&part);
     if (status != S4_OK)
         return diag_set(&client->diag, status == S4_NO_MEMORY ? status : S4_PROTOCOL,
-                        "what answers at %s does not speak this protocol", client->place.endpoint);
+                        "what answers at %s does not speak this protocol", client->endpoint.uri);
     client->heard_us = now_us();
     client->resent = false;
     hand_out(client, reply);
@@ -204,7 +204,8 @@ s4_status client_pump(s4_client *client)
     uint64_t silence = (now_us() - client->heard_us) / 1000;
     if (silence >= client->timeout_ms)
         return silent(client);
-    if (silence >= LOOK_MS && client->place.socket[0] && !place_alive(client->place.socket))
+    if (silence >= LOOK_MS && client->endpoint.socket[0] &&
+        !endpoint_alive(client->endpoint.socket))
         return nobody(client, "it has ended");
     if (silence >= client->timeout_ms / 2 && !client->resent) {
         client->resent = true;
@@ -225,7 +226,7 @@ static s4_status refuse(s4_client *client, S4__Control__Reply *reply)
     else
         diag_set(&client->diag, status, "%s",
                  reply->message && *reply->message ? reply->message : s4_status_text(status));
-    wire_reply_destroy(reply);
+    control_reply_destroy(reply);
     return status;
 }
 
@@ -234,16 +235,16 @@ s4_status client_call(s4_client *client, S4__Control__Request *request,
 {
     if (!client->connected)
         return diag_set(&client->diag, S4_STATE, "not connected");
-    request->version = WIRE_VERSION;
+    request->version = CONTROL_VERSION;
     request->id = client->id_next++;
     void *bytes;
     size_t size;
-    s4_status status = wire_pack(&request->base, &bytes, &size);
+    s4_status status = control_pack(&request->base, &bytes, &size);
     if (status != S4_OK)
         return diag_set(&client->diag, status, "the request cannot be sent: %s",
                         s4_status_text(status));
     client_listen(client);
-    if (wire_send(client->socket, &bytes, size, ZMQ_DONTWAIT) != S4_OK)
+    if (control_send(client->socket, &bytes, size, ZMQ_DONTWAIT) != S4_OK)
         return nobody(client, "it takes no more requests");
     client->call_id = request->id;
     while (client->call_id && status == S4_OK)

@@ -46,7 +46,7 @@ s4_status s4_client_deploy(s4_client *client, const void *bundle, size_t size,
     request.deploy = &deploy;
     S4__Control__Reply *reply;
     TRY(client_call(client, &request, S4__CONTROL__REPLY__WHAT_DEPLOYED, &reply));
-    wire_reply_destroy(client->kept);
+    control_reply_destroy(client->kept);
     client->kept = reply;
     if (deployed)
         *deployed = (s4_deployed){ .app = reply->deployed->app,
@@ -67,7 +67,7 @@ s4_status s4_client_undeploy(s4_client *client, const char *app, uint64_t *dropp
     TRY(client_call(client, &request, S4__CONTROL__REPLY__WHAT_UNDEPLOYED, &reply));
     if (dropped)
         *dropped = reply->undeployed->dropped;
-    wire_reply_destroy(reply);
+    control_reply_destroy(reply);
     return S4_OK;
 }
 
@@ -87,7 +87,7 @@ s4_status s4_client_drain(s4_client *client, const char *app, bool finish, s4_dr
     if (drained)
         *drained = (s4_drained){ .waiting_timers = reply->drained->waiting_timers,
                                  .waiting_answers = reply->drained->waiting_answers };
-    wire_reply_destroy(reply);
+    control_reply_destroy(reply);
     return S4_OK;
 }
 
@@ -101,7 +101,7 @@ s4_status s4_client_stop(s4_client *client, bool now)
     request.stop = &stop;
     S4__Control__Reply *reply;
     TRY(client_call(client, &request, S4__CONTROL__REPLY__WHAT__NOT_SET, &reply));
-    wire_reply_destroy(reply);
+    control_reply_destroy(reply);
     return S4_OK;
 }
 
@@ -145,13 +145,15 @@ s4_status s4_client_query(s4_client *client, const s4_query *query, s4_rows **ro
     message.top = query->top;
     message.has_limit = query->limit != 0;
     message.limit = query->limit;
+    message.has_text = true;
+    message.text = query->text;
     request.what_case = S4__CONTROL__REQUEST__WHAT_QUERY;
     request.query = &message;
     return call_rows(client, &request, S4__CONTROL__REPLY__WHAT_ROWS, rows);
 }
 
 s4_status s4_client_ask(s4_client *client, const char *app, const char *prototype, const char *key,
-                        s4_rows **rows)
+                        bool table, s4_rows **rows)
 {
     TRY(client_check_text(client, "application", app));
     TRY(client_check_text(client, "prototype", prototype));
@@ -161,6 +163,8 @@ s4_status s4_client_ask(s4_client *client, const char *app, const char *prototyp
     ask.app = text(app);
     ask.prototype = text(prototype);
     ask.key = text(key);
+    ask.has_text = true;
+    ask.text = table;
     request.what_case = S4__CONTROL__REQUEST__WHAT_ASK;
     request.ask = &ask;
     return call_rows(client, &request, S4__CONTROL__REPLY__WHAT_ANSWER, rows);
@@ -180,7 +184,7 @@ s4_status s4_client_count(s4_client *client, const char *app, const char *protot
     S4__Control__Reply *reply;
     TRY(client_call(client, &request, S4__CONTROL__REPLY__WHAT_COUNTED, &reply));
     *count = reply->counted->instances;
-    wire_reply_destroy(reply);
+    control_reply_destroy(reply);
     return S4_OK;
 }
 
@@ -188,7 +192,7 @@ void s4_rows_destroy(s4_rows *rows)
 {
     if (!rows)
         return;
-    wire_reply_destroy(rows->reply);
+    control_reply_destroy(rows->reply);
     mem_free(rows);
 }
 
@@ -229,6 +233,12 @@ const void *s4_rows_pb(const s4_rows *rows, size_t index, size_t *size)
     const S4__Control__Row *row = row_at(rows, index);
     *size = row->pb.len;
     return row->pb.data;
+}
+
+const char *s4_rows_text(const s4_rows *rows)
+{
+    const char *table = rows->answer ? rows->reply->answer->text : rows->reply->rows->text;
+    return table ? table : "";
 }
 
 size_t s4_rows_partitions(const s4_rows *rows)
@@ -313,7 +323,7 @@ static void fill_status(struct status_owned *owned)
 
 static void destroy_status(struct status_owned *owned)
 {
-    wire_reply_destroy(owned->reply);
+    control_reply_destroy(owned->reply);
     mem_free(owned->apps);
     mem_free(owned->prototypes);
     mem_free(owned->counters);
@@ -330,7 +340,7 @@ s4_status s4_client_status(s4_client *client, s4_node_status **status)
     TRY(client_call(client, &request, S4__CONTROL__REPLY__WHAT_NODE, &reply));
     struct status_owned *owned = mem_zalloc(sizeof *owned);
     if (!owned) {
-        wire_reply_destroy(reply);
+        control_reply_destroy(reply);
         return diag_set(&client->diag, S4_NO_MEMORY, "out of memory");
     }
     owned->reply = reply;

@@ -13,10 +13,10 @@ static s4_status send_flight(s4_client *client, const struct flight *flight)
     void *copy = mem_dup(flight->bytes, flight->size);
     if (!copy)
         return diag_set(&client->diag, S4_NO_MEMORY, "out of memory");
-    s4_status status = wire_send(client->socket, &copy, flight->size, ZMQ_DONTWAIT);
+    s4_status status = control_send(client->socket, &copy, flight->size, ZMQ_DONTWAIT);
     if (status != S4_OK)
         return diag_set(&client->diag, S4_UNAVAILABLE, "the node at %s takes no more batches",
-                        client->place.endpoint);
+                        client->endpoint.uri);
     return S4_OK;
 }
 
@@ -57,7 +57,7 @@ static s4_injected result_of(s4_client *client, const S4__Control__Reply *reply)
     result.duplicate = injected->duplicate;
     result.accepted = injected->accepted;
     result.rejected = injected->rejected;
-    result.n_rejects = size_min(injected->n_rejects, WIRE_REJECTS_MAX);
+    result.n_rejects = size_min(injected->n_rejects, CONTROL_REJECTS_MAX);
     result.rejects = client->rejects;
     for (size_t i = 0; i < result.n_rejects; i++)
         client->rejects[i] = (s4_reject){ .line = injected->rejects[i]->line,
@@ -71,7 +71,7 @@ bool flight_answered(s4_client *client, S4__Control__Reply *reply)
         struct flight *flight = &client->flights[i];
         if (flight->id && flight->id == reply->id) {
             s4_injected result = result_of(client, reply);
-            wire_reply_destroy(client->kept);
+            control_reply_destroy(client->kept);
             client->kept = reply;
             finish(client, flight, &result);
             return true;
@@ -133,11 +133,11 @@ static s4_status pack_flight(s4_client *client, const s4_batch *batch, struct fl
     inject.ack = (S4__Control__Inject__Ack)batch->ack;
     inject.events.data = bytes.wanted;
     inject.events.len = batch->size;
-    request.version = WIRE_VERSION;
+    request.version = CONTROL_VERSION;
     request.id = client->id_next;
     request.what_case = S4__CONTROL__REQUEST__WHAT_INJECT;
     request.inject = &inject;
-    s4_status status = wire_pack(&request.base, &flight->bytes, &flight->size);
+    s4_status status = control_pack(&request.base, &flight->bytes, &flight->size);
     if (status != S4_OK)
         return diag_set(&client->diag, status, "the batch cannot be sent: %s",
                         s4_status_text(status));

@@ -5,8 +5,8 @@
 
 #include <s4/client.h>
 
-#include "router/client/place.h"
-#include "router/client/wire.h"
+#include "router/client/endpoint.h"
+#include "router/client/control.h"
 #include "runtime/base/base.h"
 #include "runtime/base/diag.h"
 
@@ -27,7 +27,7 @@ struct flight {
 struct s4_client {
     void *context;
     void *socket;
-    struct place place;
+    struct endpoint endpoint;
     uint32_t timeout_ms;
     bool connected;
     char release[64];
@@ -45,7 +45,7 @@ struct s4_client {
     struct flight *flights; /* `window` places; owned */
 
     S4__Control__Reply *kept; /* the texts of the last result lie here; owned */
-    s4_reject rejects[WIRE_REJECTS_MAX];
+    s4_reject rejects[CONTROL_REJECTS_MAX];
     struct diag diag;
 };
 

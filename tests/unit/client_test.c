@@ -9,8 +9,8 @@
 
 #include <s4/client.h>
 
-#include "router/client/place.h"
-#include "router/client/wire.h"
+#include "router/client/endpoint.h"
+#include "router/client/control.h"
 #include "runtime/base/mem.h"
 #include "runtime/base/rng.h"
 
@@ -22,7 +22,7 @@ typedef void fake_fn(struct fake *fake, const S4__Control__Request *request);
 /* A ROUTER on a thread of its own, until it is told to end. */
 struct fake {
     char dir[64];
-    char path[PLACE_TEXT_MAX];
+    char path[ENDPOINT_TEXT_MAX];
     void *context;
     void *socket;
     void *bell; /* the test's end of a pair that ends the thread */
@@ -51,7 +51,7 @@ static void fake_reply(struct fake *fake, const S4__Control__Reply *reply)
 {
     void *bytes;
     size_t size;
-    ck_assert_int_eq(wire_pack(&reply->base, &bytes, &size), S4_OK);
+    ck_assert_int_eq(control_pack(&reply->base, &bytes, &size), S4_OK);
     fake_send(fake, bytes, size);
     mem_free(bytes);
 }
@@ -148,11 +148,11 @@ static void *fake_run(void *arg)
         zmq_msg_init(&part);
         ck_assert_int_ge(zmq_msg_recv(&part, fake->socket, 0), 0);
         S4__Control__Request *request;
-        ck_assert_int_eq(wire_request_read(zmq_msg_data(&part), zmq_msg_size(&part), &request),
+        ck_assert_int_eq(control_request_read(zmq_msg_data(&part), zmq_msg_size(&part), &request),
                          S4_OK);
-        ck_assert_uint_eq(request->version, WIRE_VERSION);
+        ck_assert_uint_eq(request->version, CONTROL_VERSION);
         fake->serve(fake, request);
-        wire_request_destroy(request);
+        control_request_destroy(request);
         zmq_msg_close(&part);
         zmq_msg_close(&fake->sender);
     }
@@ -161,10 +161,10 @@ static void *fake_run(void *arg)
 static void fake_start(struct fake *fake, fake_fn *serve)
 {
     fake->serve = serve;
-    fake->version = WIRE_VERSION;
+    fake->version = CONTROL_VERSION;
     snprintf(fake->dir, sizeof fake->dir, "/tmp/s4-client-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(fake->dir));
-    snprintf(fake->path, sizeof fake->path, "ipc://%s/%s", fake->dir, PLACE_SOCKET);
+    snprintf(fake->path, sizeof fake->path, "ipc://%s/%s", fake->dir, ENDPOINT_SOCKET);
     fake->context = zmq_ctx_new();
     fake->socket = zmq_socket(fake->context, ZMQ_ROUTER);
     fake->bell = zmq_socket(fake->context, ZMQ_PAIR);
@@ -236,7 +236,8 @@ START_TEST(another_version_is_refused)
 {
     struct fake fake = { 0 };
     fake_start(&fake, serve_well);
-    fake.version = WIRE_VERSION + 1; /* read by the thread only after the client's first message */
+    fake.version =
+        CONTROL_VERSION + 1; /* read by the thread only after the client's first message */
     s4_client *client = client_of(&fake, 5000, 0);
     ck_assert_int_eq(s4_client_connect(client), S4_VERSION);
     ck_assert_ptr_nonnull(strstr(s4_client_message(client), "speaks version 2"));
@@ -401,16 +402,16 @@ START_TEST(what_would_need_too_much_memory_is_malformed)
     bytes[at++] = 2 << 3;
     bytes[at++] = 1;
     S4__Control__Request *request = NULL;
-    s4_status status = wire_request_read(bytes, at, &request);
+    s4_status status = control_request_read(bytes, at, &request);
     if (status == S4_OK)
-        wire_request_destroy(request);
+        control_request_destroy(request);
     else
         ck_assert_int_eq(status, S4_MALFORMED);
     mem_free(bytes);
-    ck_assert_int_eq(wire_request_read("", 0, &request), S4_MALFORMED);
-    ck_assert_int_eq(wire_request_read("\x08", 1, &request), S4_MALFORMED);
-    ck_assert_uint_le(wire_budget(WIRE_MESSAGE_MAX), 512 * MIB);
-    ck_assert_uint_ge(wire_budget(0), 1024);
+    ck_assert_int_eq(control_request_read("", 0, &request), S4_MALFORMED);
+    ck_assert_int_eq(control_request_read("\x08", 1, &request), S4_MALFORMED);
+    ck_assert_uint_le(control_budget(CONTROL_MESSAGE_MAX), 512 * MIB);
+    ck_assert_uint_ge(control_budget(0), 1024);
 }
 END_TEST
 
@@ -426,72 +427,72 @@ START_TEST(damaged_messages_do_no_harm)
     inject.events.data = (uint8_t[]){ 1, 2, 3 };
     inject.events.len = 3;
     S4__Control__Request request = S4__CONTROL__REQUEST__INIT;
-    request.version = WIRE_VERSION;
+    request.version = CONTROL_VERSION;
     request.id = 9;
     request.what_case = S4__CONTROL__REQUEST__WHAT_INJECT;
     request.inject = &inject;
     void *packed;
     size_t size;
-    ck_assert_int_eq(wire_pack(&request.base, &packed, &size), S4_OK);
+    ck_assert_int_eq(control_pack(&request.base, &packed, &size), S4_OK);
     uint8_t *bytes = packed;
     S4__Control__Request *read;
     for (size_t cut = 0; cut < size; cut++) {
-        void *copy = mem_dup(bytes, cut ? cut : 1);         /* of the exact size, for ASan */
-        if (wire_request_read(copy, cut, &read) == S4_OK) { /* cut before the last field */
+        void *copy = mem_dup(bytes, cut ? cut : 1);            /* of the exact size, for ASan */
+        if (control_request_read(copy, cut, &read) == S4_OK) { /* cut before the last field */
             ck_assert_int_eq(read->what_case, S4__CONTROL__REQUEST__WHAT__NOT_SET);
-            wire_request_destroy(read);
+            control_request_destroy(read);
         }
         mem_free(copy);
     }
     for (size_t bit = 0; bit < 8 * size; bit++) {
         bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
-        if (wire_request_read(bytes, size, &read) == S4_OK)
-            wire_request_destroy(read);
+        if (control_request_read(bytes, size, &read) == S4_OK)
+            control_request_destroy(read);
         bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
     for (int64_t n = 0;; n++) {
         mem_fail_after(n);
-        s4_status status = wire_request_read(bytes, size, &read);
+        s4_status status = control_request_read(bytes, size, &read);
         mem_fail_after(-1);
         if (status == S4_OK)
             break;
         ck_assert_int_eq(status, S4_NO_MEMORY);
     }
-    wire_request_destroy(read);
+    control_request_destroy(read);
     mem_free(packed);
 }
 END_TEST
 
 START_TEST(places_are_found)
 {
-    struct place place;
+    struct endpoint endpoint;
     struct diag diag;
-    ck_assert_int_eq(place_find("/a/b", &place, &diag), S4_OK);
-    ck_assert_str_eq(place.endpoint, "ipc:///a/b/control");
-    ck_assert_str_eq(place.dir, "/a/b");
-    ck_assert_int_eq(place_find("tcp://127.0.0.1:5555", &place, &diag), S4_OK);
-    ck_assert_str_eq(place.endpoint, "tcp://127.0.0.1:5555");
-    ck_assert_str_eq(place.socket, "");
+    ck_assert_int_eq(endpoint_find("/a/b", &endpoint, &diag), S4_OK);
+    ck_assert_str_eq(endpoint.uri, "ipc:///a/b/control");
+    ck_assert_str_eq(endpoint.dir, "/a/b");
+    ck_assert_int_eq(endpoint_find("tcp://127.0.0.1:5555", &endpoint, &diag), S4_OK);
+    ck_assert_str_eq(endpoint.uri, "tcp://127.0.0.1:5555");
+    ck_assert_str_eq(endpoint.socket, "");
     static const char *const wrong[] = { "tcp://127.0.0.1", "tcp://:1",   "tcp://a:0",
                                          "tcp://a:65536",   "tcp://a:1x", "udp://a:1" };
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
-        ck_assert_int_eq(place_find(wrong[i], &place, &diag), S4_INVALID);
-    char path[PLACE_TEXT_MAX];
-    size_t room = PLACE_PATH_MAX - strlen("/" PLACE_SOCKET);
+        ck_assert_int_eq(endpoint_find(wrong[i], &endpoint, &diag), S4_INVALID);
+    char path[ENDPOINT_TEXT_MAX];
+    size_t room = ENDPOINT_PATH_MAX - strlen("/" ENDPOINT_SOCKET);
     memset(path, 'd', sizeof path);
     path[0] = '/';
     path[room] = '\0';
-    ck_assert_int_eq(place_find(path, &place, &diag), S4_OK);
+    ck_assert_int_eq(endpoint_find(path, &endpoint, &diag), S4_OK);
     path[room] = 'd';
     path[room + 1] = '\0';
-    ck_assert_int_eq(place_find(path, &place, &diag), S4_TOO_LARGE);
+    ck_assert_int_eq(endpoint_find(path, &endpoint, &diag), S4_TOO_LARGE);
     setenv("S4_NODE", "/from/env", 1);
-    ck_assert_int_eq(place_find(NULL, &place, &diag), S4_OK);
-    ck_assert_str_eq(place.dir, "/from/env");
+    ck_assert_int_eq(endpoint_find(NULL, &endpoint, &diag), S4_OK);
+    ck_assert_str_eq(endpoint.dir, "/from/env");
     unsetenv("S4_NODE");
     setenv("XDG_RUNTIME_DIR", "/run/user/1", 1);
-    ck_assert_int_eq(place_find(NULL, &place, &diag), S4_OK);
-    ck_assert_str_eq(place.dir, "/run/user/1/s4");
+    ck_assert_int_eq(endpoint_find(NULL, &endpoint, &diag), S4_OK);
+    ck_assert_str_eq(endpoint.dir, "/run/user/1/s4");
 }
 END_TEST
 

@@ -17,8 +17,8 @@
  * block until the node answers. No thread runs inside; what arrives is looked at during calls.
  *
  * Errors: every call that answers S4_OK did what it says; otherwise its outputs are untouched and
- * s4_client_message tells why, in words for people. S4_UNAVAILABLE: no node there, or it has not been
- * heard of for `timeout_ms`; a node that is only slow says so and is waited for.
+ * s4_client_message tells why, in words for people. S4_UNAVAILABLE: no node there, or it has not
+ * been heard of for `timeout_ms`; a node that is only slow says so and is waited for.
  *
  * Ownership: what a call takes is the caller's and not looked at after the call, unless it says so.
  * What it gives is the caller's to destroy (s4_rows, s4_node_status) or lies in the client and is
@@ -48,13 +48,13 @@ typedef struct s4_client s4_client;
 
 /* Zeroed members mean the default. */
 typedef struct s4_client_options {
-    const char *node;    /* a node's directory, ipc://PATH, or tcp://HOST:PORT; default: $S4_NODE, else
-                            $XDG_RUNTIME_DIR/s4, else /tmp/s4-UID */
+    const char *node; /* a node's directory, ipc://PATH, or tcp://HOST:PORT; default: $S4_NODE, else
+                         $XDG_RUNTIME_DIR/s4, else /tmp/s4-UID */
     uint32_t timeout_ms; /* without a sign of life while something is outstanding; default 10,000 */
     uint32_t window;     /* batches under way before s4_client_inject_start blocks; default 8 */
-    uint64_t producer;   /* who injects; default: drawn. A program that repeats its batches after its
-                            own restart gives the producer and `number` that it had */
-    uint64_t number;     /* of the first batch; default 1 */
+    uint64_t producer; /* who injects; default: drawn. A program that repeats its batches after its
+                          own restart gives the producer and `number` that it had */
+    uint64_t number;   /* of the first batch; default 1 */
 } s4_client_options;
 
 /* Makes a client; options may be NULL. Talks to nobody. */
@@ -79,8 +79,8 @@ typedef struct s4_deployed {
     const char *build_id;
 } s4_deployed;
 
-/* Deploys the bundle of `size` bytes. S4_EXISTS: an app of that name is there. `deployed` may be NULL;
- * its texts lie in the client. */
+/* Deploys the bundle of `size` bytes. S4_EXISTS: an app of that name is there. `deployed` may be
+ * NULL; its texts lie in the client. */
 S4_CLIENT_USE s4_status s4_client_deploy(s4_client *client, const void *bundle, size_t size,
                                          s4_deployed *deployed);
 /* Stops the app. `dropped`: events that waited; may be NULL. */
@@ -91,8 +91,8 @@ typedef struct s4_drained {
     uint64_t waiting_answers; /* instances that wait for an answer, without */
 } s4_drained;
 
-/* Waits until nothing of the app (NULL: of any app) is in flight. With `finish`, also ends its input:
- * event clocks go to the end of time and every instance gets its last output call. */
+/* Waits until nothing of the app (NULL: of any app) is in flight. With `finish`, also ends its
+ * input: event clocks go to the end of time and every instance gets its last output call. */
 S4_CLIENT_USE s4_status s4_client_drain(s4_client *client, const char *app, bool finish,
                                         s4_drained *drained);
 /* The node drains (unless `now`), answers, and ends. */
@@ -125,9 +125,9 @@ typedef struct s4_reject {
     const char *message;
 } s4_reject;
 
-/* What became of a batch. S4_OK: taken or applied, but for the rejected lines. S4_SHED: dropped by the
- * stream's policy; S4_PAUSED: the app is paused; S4_UNAVAILABLE: nobody knows: inject it again under
- * the same number, a repeat is recognised. */
+/* What became of a batch. S4_OK: taken or applied, but for the rejected lines. S4_SHED: dropped by
+ * the stream's policy; S4_PAUSED: the app is paused; S4_UNAVAILABLE: nobody knows: inject it again
+ * under the same number, a repeat is recognised. */
 typedef struct s4_injected {
     uint64_t number;
     s4_status status;
@@ -145,13 +145,13 @@ S4_CLIENT_USE s4_status s4_client_inject(s4_client *client, const s4_batch *batc
                                          s4_injected *result);
 
 /* Injects a batch (copied) without waiting, unless `window` batches are under way. `done` is called
- * once per batch that was started, during a later call on this client and on its thread, in any order;
- * it must not call the client. `result` is valid during the call. */
+ * once per batch that was started, during a later call on this client and on its thread, in any
+ * order; it must not call the client. `result` is valid during the call. */
 typedef void s4_injected_fn(void *user, const s4_injected *result);
 S4_CLIENT_USE s4_status s4_client_inject_start(s4_client *client, const s4_batch *batch,
                                                s4_injected_fn *done, void *user);
-/* Waits until every started batch is done. S4_UNAVAILABLE: the node is silent; the batches that it did
- * not answer are done with that status. */
+/* Waits until every started batch is done. S4_UNAVAILABLE: the node is silent; the batches that it
+ * did not answer are done with that status. */
 S4_CLIENT_USE s4_status s4_client_inject_finish(s4_client *client);
 
 /* ---- answers out --------------------------------------------------------------------------- */
@@ -164,16 +164,17 @@ typedef struct s4_query {
     uint64_t top;       /* only the n rows that are greatest by the column `by`; 0: all */
     const char *by;
     uint64_t limit; /* at most so many rows; 0: the node's limit */
+    bool text;      /* also as a table for people: s4_rows_text */
 } s4_query;
 
 typedef struct s4_rows s4_rows;
 
-/* Reads an output. Each partition's rows are as they were between two of its events; across partitions
- * there is no common moment: s4_rows_fresh says for each. */
+/* Reads an output. Each partition's rows are as they were between two of its events; across
+ * partitions there is no common moment: s4_rows_fresh says for each. */
 S4_CLIENT_USE s4_status s4_client_query(s4_client *client, const s4_query *query, s4_rows **rows);
 /* Asks the living instance of a key; one row. S4_NOT_FOUND: there is none; it is never made. */
 S4_CLIENT_USE s4_status s4_client_ask(s4_client *client, const char *app, const char *prototype,
-                                      const char *key, s4_rows **rows);
+                                      const char *key, bool text, s4_rows **rows);
 /* How many instances of a prototype live. */
 S4_CLIENT_USE s4_status s4_client_count(s4_client *client, const char *app, const char *prototype,
                                         uint64_t *count);
@@ -186,6 +187,8 @@ S4_CLIENT_API size_t s4_rows_columns(const s4_rows *rows);
 S4_CLIENT_API const char *s4_rows_column(const s4_rows *rows, size_t index);
 S4_CLIENT_API const char *s4_rows_json(const s4_rows *rows, size_t index);
 S4_CLIENT_API const void *s4_rows_pb(const s4_rows *rows, size_t index, size_t *size);
+/* Aligned columns under their names, if it was asked for; else "". */
+S4_CLIENT_API const char *s4_rows_text(const s4_rows *rows);
 /* Per partition, the time up to which it is applied, microseconds. */
 S4_CLIENT_API size_t s4_rows_partitions(const s4_rows *rows);
 S4_CLIENT_API uint64_t s4_rows_fresh(const s4_rows *rows, size_t partition);

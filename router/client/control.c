@@ -4,7 +4,7 @@
  * struct of a hundred in memory. So it gets an allocator that counts down, and a message that would
  * need more is refused as malformed. Freeing needs no budget, so messages live on without it.
  */
-#include "router/client/wire.h"
+#include "router/client/control.h"
 
 #include <errno.h>
 #include <zmq.h>
@@ -20,7 +20,7 @@ struct budget {
     bool out_of_memory;
 };
 
-size_t wire_budget(size_t size)
+size_t control_budget(size_t size)
 {
     return size > BUDGET_MAX / BUDGET_FACTOR ? BUDGET_MAX : BUDGET_BASE + BUDGET_FACTOR * size;
 }
@@ -44,9 +44,9 @@ static void budget_free(void *data, void *p)
 static s4_status unpack(const ProtobufCMessageDescriptor *type, const void *bytes, size_t size,
                         ProtobufCMessage **message)
 {
-    if (size > WIRE_MESSAGE_MAX)
+    if (size > CONTROL_MESSAGE_MAX)
         return S4_TOO_LARGE;
-    struct budget budget = { .left = wire_budget(size) };
+    struct budget budget = { .left = control_budget(size) };
     ProtobufCAllocator allocator = { budget_alloc, budget_free, &budget };
     ProtobufCMessage *read = protobuf_c_message_unpack(type, &allocator, size, bytes);
     if (!read)
@@ -62,7 +62,7 @@ static void destroy(ProtobufCMessage *message)
         protobuf_c_message_free_unpacked(message, &allocator);
 }
 
-s4_status wire_request_read(const void *bytes, size_t size, S4__Control__Request **request)
+s4_status control_request_read(const void *bytes, size_t size, S4__Control__Request **request)
 {
     ProtobufCMessage *message;
     TRY(unpack(&s4__control__request__descriptor, bytes, size, &message));
@@ -70,12 +70,12 @@ s4_status wire_request_read(const void *bytes, size_t size, S4__Control__Request
     return S4_OK;
 }
 
-void wire_request_destroy(S4__Control__Request *request)
+void control_request_destroy(S4__Control__Request *request)
 {
     destroy(request ? &request->base : NULL);
 }
 
-s4_status wire_reply_read(const void *bytes, size_t size, S4__Control__Reply **reply)
+s4_status control_reply_read(const void *bytes, size_t size, S4__Control__Reply **reply)
 {
     ProtobufCMessage *message;
     TRY(unpack(&s4__control__reply__descriptor, bytes, size, &message));
@@ -83,15 +83,15 @@ s4_status wire_reply_read(const void *bytes, size_t size, S4__Control__Reply **r
     return S4_OK;
 }
 
-void wire_reply_destroy(S4__Control__Reply *reply)
+void control_reply_destroy(S4__Control__Reply *reply)
 {
     destroy(reply ? &reply->base : NULL);
 }
 
-s4_status wire_pack(const ProtobufCMessage *message, void **bytes, size_t *size)
+s4_status control_pack(const ProtobufCMessage *message, void **bytes, size_t *size)
 {
     size_t wanted = protobuf_c_message_get_packed_size(message);
-    if (wanted > WIRE_MESSAGE_MAX)
+    if (wanted > CONTROL_MESSAGE_MAX)
         return S4_TOO_LARGE;
     void *packed = mem_alloc(wanted ? wanted : 1);
     if (!packed)
@@ -107,7 +107,7 @@ static void sent(void *data, void *hint)
     mem_free(data);
 }
 
-s4_status wire_send(void *socket, void **bytes, size_t size, int flags)
+s4_status control_send(void *socket, void **bytes, size_t size, int flags)
 {
     zmq_msg_t part;
     if (zmq_msg_init_data(&part, *bytes, size, sent, NULL) != 0) {

@@ -1,5 +1,5 @@
 /* Where a node is; see the header. The environment is read here and nowhere else. */
-#include "router/client/place.h"
+#include "router/client/endpoint.h"
 
 #include <stdio.h>
 #include <sys/socket.h>
@@ -17,42 +17,42 @@ static s4_status too_long(const char *path, struct diag *diag)
         diag, S4_TOO_LARGE,
         "the path of the node's socket, %s, is longer than the %d bytes that the system "
         "allows; give a shorter directory with --dir or $S4_NODE",
-        path, PLACE_PATH_MAX);
+        path, ENDPOINT_PATH_MAX);
 }
 
-static s4_status use_socket(const char *path, struct place *place, struct diag *diag)
+static s4_status use_socket(const char *path, struct endpoint *endpoint, struct diag *diag)
 {
-    if (strlen(path) > PLACE_PATH_MAX)
+    if (strlen(path) > ENDPOINT_PATH_MAX)
         return too_long(path, diag);
-    snprintf(place->socket, sizeof place->socket, "%s", path);
-    snprintf(place->endpoint, sizeof place->endpoint, "ipc://%s", path);
+    snprintf(endpoint->socket, sizeof endpoint->socket, "%s", path);
+    snprintf(endpoint->uri, sizeof endpoint->uri, "ipc://%s", path);
     return S4_OK;
 }
 
-static s4_status use_dir(const char *dir, struct place *place, struct diag *diag)
+static s4_status use_dir(const char *dir, struct endpoint *endpoint, struct diag *diag)
 {
-    char path[PLACE_TEXT_MAX];
-    int n = snprintf(path, sizeof path, "%s/%s", dir, PLACE_SOCKET);
+    char path[ENDPOINT_TEXT_MAX];
+    int n = snprintf(path, sizeof path, "%s/%s", dir, ENDPOINT_SOCKET);
     if (n < 0 || (size_t)n >= sizeof path)
         return too_long(dir, diag);
-    TRY(use_socket(path, place, diag));
-    snprintf(place->dir, sizeof place->dir, "%s", dir);
+    TRY(use_socket(path, endpoint, diag));
+    snprintf(endpoint->dir, sizeof endpoint->dir, "%s", dir);
     return S4_OK;
 }
 
-static s4_status use_default(struct place *place, struct diag *diag)
+static s4_status use_default(struct endpoint *endpoint, struct diag *diag)
 {
-    char dir[PLACE_TEXT_MAX];
+    char dir[ENDPOINT_TEXT_MAX];
     const char *runtime = getenv("XDG_RUNTIME_DIR");
     int n = runtime && runtime[0] == '/'
                 ? snprintf(dir, sizeof dir, "%s/s4", runtime)
                 : snprintf(dir, sizeof dir, "/tmp/s4-%lu", (unsigned long)getuid());
     if (n < 0 || (size_t)n >= sizeof dir)
         return too_long(runtime, diag);
-    return use_dir(dir, place, diag);
+    return use_dir(dir, endpoint, diag);
 }
 
-static s4_status use_tcp(const char *node, struct place *place, struct diag *diag)
+static s4_status use_tcp(const char *node, struct endpoint *endpoint, struct diag *diag)
 {
     const char *colon = strrchr(node + strlen("tcp://"), ':');
     char *end = NULL;
@@ -60,15 +60,15 @@ static s4_status use_tcp(const char *node, struct place *place, struct diag *dia
     if (!colon || colon == node + strlen("tcp://") || end == colon + 1 || *end || port < 1 ||
         port > 65535)
         return diag_set(diag, S4_INVALID, "'%s' is no address; wanted tcp://HOST:PORT", node);
-    if (strlen(node) >= sizeof place->endpoint)
+    if (strlen(node) >= sizeof endpoint->uri)
         return diag_set(diag, S4_TOO_LARGE, "the address %s is too long", node);
-    snprintf(place->endpoint, sizeof place->endpoint, "%s", node);
+    snprintf(endpoint->uri, sizeof endpoint->uri, "%s", node);
     return S4_OK;
 }
 
-s4_status place_find(const char *node, struct place *place, struct diag *diag)
+s4_status endpoint_find(const char *node, struct endpoint *endpoint, struct diag *diag)
 {
-    struct place found = { 0 };
+    struct endpoint found = { 0 };
     if (!node)
         node = getenv("S4_NODE");
     if (!node || !node[0])
@@ -83,11 +83,11 @@ s4_status place_find(const char *node, struct place *place, struct diag *diag)
                         node);
     else
         TRY(use_dir(node, &found, diag));
-    *place = found;
+    *endpoint = found;
     return S4_OK;
 }
 
-bool place_alive(const char *socket_path)
+bool endpoint_alive(const char *socket_path)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     size_t len = strlen(socket_path);
