@@ -1,0 +1,103 @@
+/* A node's connections to other nodes: what the node sees of transport and sessions.
+ *
+ * A block goes out with net_send on a lane to a peer, and arrives at the other node's block_arrived
+ * with a token; the receiver gives the token back twice, to net_credit when the block's records are
+ * in their partitions' runs and to net_applied when they are applied. Blocks are released here when
+ * the other node has applied them.
+ *
+ * One thread, the one that steps; other threads only call net_wake, and hand blocks and tokens over
+ * through queues of their own. In this version a session that fails ends the node: `failed` says
+ * why, once per session, and the caller stops.
+ */
+#ifndef RUNTIME_NET_NET_H
+#define RUNTIME_NET_NET_H
+
+#include "runtime/base/log.h"
+#include "runtime/net/session.h"
+
+#define NET_PEERS_MAX 256u /* sessions of each direction */
+
+struct net;
+
+/* Names a frame that arrived; plain data, may travel through other threads. A token of a session
+ * that is over is ignored. */
+struct net_token {
+    uint32_t session;
+    uint32_t lane;
+    uint64_t frame;
+};
+
+/* Strings are borrowed for the call. */
+struct net_arrival {
+    const char *peer; /* the node that sent it */
+    const char *app;
+    uint64_t schema;
+    struct net_token token;
+};
+
+/* Called by net_step only, and net_send for failures. They may call net, not destroy it. */
+struct net_upcalls {
+    /* The block becomes the callee's; see session_upcalls.arrived. */
+    void (*block_arrived)(void *user, const struct net_arrival *arrival, struct block *block);
+    void (*peer_up)(void *user, uint32_t peer); /* frames flow; may be NULL */
+    void (*failed)(void *user, const char *peer, const struct diag *diag);
+};
+
+struct net_options {
+    struct transport *transport; /* net_create takes it on success; net_destroy destroys it */
+    const struct clock *clock;   /* borrowed */
+    const struct log *log;       /* borrowed; NULL: silence */
+    const char *node;            /* own name; copied */
+    uint64_t seed;               /* for session numbers */
+    uint32_t window;             /* frames per lane; 0: LANE_WINDOW_DEFAULT */
+    const struct net_upcalls *upcalls;
+    void *user;
+};
+
+struct net_counters {
+    struct session_counters out, in; /* sums over the sessions of each direction, ended ones too */
+    uint64_t refused; /* connections that did not open a session */
+};
+
+/* A lane's number from the global numbers of its two workers. */
+static inline uint32_t net_lane(uint16_t source, uint16_t destination)
+{
+    return (uint32_t)source << 16 | destination;
+}
+
+s4_status net_create(const struct net_options *options, struct net **net, struct diag *diag)
+    MUST_USE;
+void net_destroy(struct net *net); /* releases every block; NULL is fine */
+
+s4_status net_bind(struct net *net, const char *address, struct diag *diag) MUST_USE;
+const char *net_address(const struct net *net); /* as it came out: real port or path */
+/* Opens a session to a node; it may be sent to at once, and frames wait until it is up. `name`: who
+ * must answer there, NULL: anyone. */
+s4_status net_connect(struct net *net, const char *name, const char *address, uint32_t *peer,
+                      struct diag *diag) MUST_USE;
+
+/* See session_send. The app is a name, the schema the hash of its graph and types. */
+s4_status net_send(struct net *net, uint32_t peer, uint32_t lane, const char *app, uint64_t schema,
+                   struct block **block) MUST_USE;
+void net_credit(struct net *net, const struct net_token *token);
+void net_applied(struct net *net, const struct net_token *token);
+
+/* Receives up to `max` messages and sends what can go. True: there was work. */
+bool net_step(struct net *net, size_t max);
+/* Sleeps until there may be work for net_step, a watched descriptor is readable, net_wake was
+ * called, or the time is over. */
+void net_wait(struct net *net, uint64_t timeout_us);
+void net_wake(struct net *net); /* any thread */
+s4_status net_watch(struct net *net, int fd) MUST_USE;
+void net_unwatch(struct net *net, int fd);
+
+/* Ends the sessions that were opened here, each when its frames are acknowledged. Step on until
+ * net_is_closed: every session, of both directions, is over. */
+void net_close(struct net *net);
+bool net_is_closed(const struct net *net);
+
+bool net_peer_is_up(const struct net *net, uint32_t peer);
+bool net_is_drained(const struct net *net); /* every frame sent from here is acknowledged */
+struct net_counters net_counters(const struct net *net);
+
+#endif

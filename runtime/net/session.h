@@ -1,0 +1,114 @@
+/* A session: frames between two nodes, numbered, checked, credited and acknowledged.
+ *
+ * Data goes one way, from the node that opened it; the other way come credit and acknowledgement.
+ * Two nodes that both send have two sessions. The rules are in the README of this folder.
+ *
+ * Owner thread only. The session reads the clock and reaches the transport that it was given and
+ * nothing else, so it runs in a simulator as it runs in a node. In this version its connection must
+ * hold: whatever goes wrong ends in SESSION_FAILED, once, with a diag.
+ */
+#ifndef RUNTIME_NET_SESSION_H
+#define RUNTIME_NET_SESSION_H
+
+#include "runtime/base/clock.h"
+#include "runtime/net/lane.h"
+#include "runtime/net/transport.h"
+
+#define SESSION_LANES_MAX     4096u           /* lanes of one session: 64 workers to 64 */
+#define SESSION_APPS_MAX      256u            /* names of apps that one session has carried */
+#define SESSION_HANDSHAKE_US  (5u * 1000000u) /* from HELLO to WELCOME, from BYE to BYE */
+#define SESSION_PING_US       1000000u        /* the longest silence of an open session */
+#define SESSION_RETRY_US      1000u           /* after the transport was full */
+
+struct session;
+
+enum session_state {
+    SESSION_NEW,     /* opener: not connected; acceptor: nothing came yet */
+    SESSION_OPENING, /* HELLO is said */
+    SESSION_OPEN,
+    SESSION_CLOSING, /* opener: no new frames; BYE goes when all are acknowledged */
+    SESSION_CLOSED,
+    SESSION_FAILED,
+};
+
+/* What precedes a block that arrived. Strings are borrowed for the call. */
+struct session_frame {
+    uint32_t lane;
+    uint64_t frame;
+    const char *app;
+    uint64_t schema;
+};
+
+/* They may call the session, not destroy it. */
+struct session_upcalls {
+    /* Acceptor: may this node open a session? On an error the diag goes to the other side. */
+    s4_status (*accept)(void *user, struct session *session, const char *node, struct diag *diag);
+    void (*opened)(void *user, struct session *session);
+    /* The block becomes the callee's; used, count, worker and hops are set, app is not. Its bytes
+     * are what the sender sent; what they mean is for the callee to check (block_check). It owes a
+     * session_credit and a session_applied for it. */
+    void (*arrived)(void *user, struct session *session, const struct session_frame *frame,
+                    struct block *block);
+    void (*closed)(void *user, struct session *session);
+    void (*failed)(void *user, struct session *session, const struct diag *diag);
+};
+
+struct session_options {
+    bool opener;
+    struct transport *transport; /* borrowed */
+    const struct clock *clock;   /* borrowed */
+    const char *node;            /* own name; borrowed until destroy */
+    const char *peer;            /* opener: the name that must answer (copied); NULL: any */
+    uint64_t number;             /* opener: drawn, not 0; acceptor: 0 */
+    uint32_t window;             /* acceptor: 0 is LANE_WINDOW_DEFAULT */
+    const struct session_upcalls *upcalls;
+    void *user;
+};
+
+struct session_counters {
+    uint64_t frames_sent, bytes_sent;         /* DATA */
+    uint64_t frames_received, bytes_received; /* DATA that passed every check */
+    uint64_t frames_applied;                  /* acknowledged by the other side (opener) */
+    uint64_t controls_sent, controls_received;
+    uint64_t transport_full; /* sends that the transport put off */
+    uint64_t stalls;         /* frames that had to wait for credit */
+    uint64_t frames_held;    /* now: not yet acknowledged, waiting ones included */
+    uint64_t frames_waiting; /* now: for credit or for the transport */
+    uint64_t bytes_held;     /* now */
+};
+
+s4_status session_create(const struct session_options *options, struct session **session) MUST_USE;
+void session_destroy(struct session *session); /* releases every held block; NULL is fine */
+
+/* What the transport says. session_receive consumes the block (NULL: none). */
+void session_connected(struct session *session, uint64_t peer);
+void session_receive(struct session *session, const void *envelope, size_t size,
+                     struct block *block);
+void session_disconnected(struct session *session, const char *reason);
+
+/* Opener: queues a block with `used`, `count`, `worker` and `hops` set, and sends it if there is
+ * credit. S4_STATE: not in a state to send; S4_TOO_LARGE, S4_INVALID, S4_FULL (a limit above),
+ * S4_NO_MEMORY: the block stays the caller's. */
+s4_status session_send(struct session *session, uint32_t lane, const char *app, uint64_t schema,
+                       struct block **block) MUST_USE;
+/* Opener: no more frames; BYE goes when all that were queued are acknowledged. */
+void session_close(struct session *session);
+
+/* Acceptor, once per frame that arrived: its records are in their partitions' runs (or copied out);
+ * its records are applied. Ignored when the session is over. */
+void session_credit(struct session *session, uint32_t lane);
+void session_applied(struct session *session, uint32_t lane, uint64_t frame);
+
+/* Says what there is to say, minds the time. True: something was sent. */
+bool session_step(struct session *session);
+/* When session_step has something to do at the latest, if nothing else happens. */
+uint64_t session_deadline_us(const struct session *session);
+
+enum session_state session_state(const struct session *session);
+bool session_is_over(const struct session *session); /* closed or failed */
+const char *session_peer_name(const struct session *session); /* "?" before it is known */
+const struct diag *session_diag(const struct session *session); /* why it failed */
+struct session_counters session_counters(const struct session *session);
+size_t session_lanes(const struct session *session);
+
+#endif

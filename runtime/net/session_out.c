@@ -1,0 +1,217 @@
+/* The opener's half: blocks go out, credit and acknowledgements come back.
+ *
+ * A block waits in its lane's ring until there is credit and the transport takes it, and is held
+ * there until it is acknowledged as applied: what is held is what a re-opened connection would need
+ * again. The rings are not bounded here; the node's memory marks see the blocks and stop the
+ * sources. Lanes with something to send are linked and take turns, one frame each, so that a lane
+ * with much credit does not starve another.
+ */
+#include "runtime/net/session_impl.h"
+
+#include "runtime/base/hash.h"
+#include "runtime/base/mem.h"
+
+static void link_lane(struct session *session, struct lane_out *lane)
+{
+    if (lane->linked || !lane_out_next(lane))
+        return;
+    lane->linked = true;
+    lane->next = NULL;
+    *session->out_last = lane;
+    session->out_last = &lane->next;
+}
+
+static struct lane_out *unlink_first(struct session *session)
+{
+    struct lane_out *lane = session->out_first;
+    session->out_first = lane->next;
+    if (!session->out_first)
+        session->out_last = &session->out_first;
+    lane->linked = false;
+    return lane;
+}
+
+static void unlink_first_back(struct session *session, struct lane_out *lane)
+{
+    lane->linked = true;
+    lane->next = session->out_first;
+    if (!session->out_first)
+        session->out_last = &lane->next;
+    session->out_first = lane;
+}
+
+static s4_status find_app(struct session *session, const char *name, uint32_t *app)
+{
+    for (uint32_t i = 0; i < session->apps_count; i++) {
+        if (strcmp(session->apps[i], name) == 0) {
+            *app = i;
+            return S4_OK;
+        }
+    }
+    if (!envelope_name_valid(name))
+        return S4_INVALID;
+    if (session->apps_count == SESSION_APPS_MAX)
+        return S4_FULL;
+    char *copy = mem_strdup(name);
+    if (!copy)
+        return S4_NO_MEMORY;
+    *app = session->apps_count++;
+    session->apps[*app] = copy;
+    return S4_OK;
+}
+
+static s4_status find_lane(struct session *session, uint32_t number, struct lane_out **lane)
+{
+    *lane = lane_table_find(&session->lanes, number);
+    if (*lane)
+        return S4_OK;
+    if (session->lanes.count == SESSION_LANES_MAX)
+        return S4_FULL;
+    struct lane_out *fresh = mem_alloc(sizeof *fresh);
+    if (!fresh)
+        return S4_NO_MEMORY;
+    lane_out_init(fresh, number, session->first_limit);
+    s4_status status = lane_table_add(&session->lanes, number, fresh);
+    if (status != S4_OK) {
+        mem_free(fresh);
+        return status;
+    }
+    *lane = fresh;
+    return S4_OK;
+}
+
+static s4_status send_frame(struct session *session, struct lane_out *lane)
+{
+    const struct lane_frame *frame = lane_out_next(lane);
+    struct block *block = frame->block;
+    Envelope envelope = S4__WIRE__ENVELOPE__INIT;
+    envelope.type = TYPE(DATA);
+    envelope.has_lane = true;
+    envelope.lane = lane->number;
+    envelope.has_frame = true;
+    envelope.frame = lane->sent + 1;
+    envelope.app = session->apps[frame->app];
+    envelope.has_schema = true;
+    envelope.schema = frame->schema;
+    envelope.has_worker = true;
+    envelope.worker = block->worker;
+    envelope.has_records = true;
+    envelope.records = block->count;
+    envelope.has_bytes = true;
+    envelope.bytes = block->used;
+    envelope.has_checksum = true;
+    envelope.checksum = frame->checksum;
+    envelope.has_hops = true;
+    envelope.hops = block->hops;
+    TRY(session_say(session, &envelope, block));
+    lane->sent++;
+    session->counters.frames_sent++;
+    session->counters.bytes_sent += block->used;
+    return S4_OK;
+}
+
+bool session_out_step(struct session *session)
+{
+    bool sent = false;
+    if (session->state != SESSION_OPEN && session->state != SESSION_CLOSING)
+        return false;
+    while (session->out_first) {
+        struct lane_out *lane = unlink_first(session);
+        if (lane_out_next(lane) && send_frame(session, lane) != S4_OK) {
+            unlink_first_back(session, lane);
+            break;
+        }
+        link_lane(session, lane);
+        sent = true;
+    }
+    return sent;
+}
+
+s4_status session_send(struct session *session, uint32_t number, const char *app, uint64_t schema,
+                       struct block **block)
+{
+    const struct block *given = *block;
+    CHECK(session->options.opener);
+    if (session->state > SESSION_OPEN || session->close_wanted)
+        return S4_STATE;
+    if (given->used > TRANSPORT_BLOCK_MAX)
+        return S4_TOO_LARGE;
+    if (given->used == 0 || given->used % 8 != 0 || given->count == 0)
+        return S4_INVALID;
+    struct lane_frame frame = { .block = *block, .schema = schema };
+    struct lane_out *lane;
+    TRY(find_app(session, app, &frame.app));
+    TRY(find_lane(session, number, &lane));
+    frame.checksum = hash_bytes(given->data, given->used);
+    TRY(lane_out_push(lane, &frame));
+    *block = NULL;
+    link_lane(session, lane);
+    session_out_step(session);
+    return S4_OK;
+}
+
+void session_out_opened(struct session *session)
+{
+    for (size_t i = 0; i < session->lanes.count; i++) {
+        struct lane_out *lane = session->lanes.entries[i].lane;
+        lane->limit = session->first_limit;
+        link_lane(session, lane);
+    }
+}
+
+void session_out_ack(struct session *session, const Envelope *envelope)
+{
+    struct lane_out *lane = lane_table_find(&session->lanes, envelope->lane);
+    uint64_t before = lane ? lane->acked : 0;
+    if (!lane || !lane_out_ack(lane, envelope->frame)) {
+        session_fail(session, S4_PROTOCOL,
+                     "lane %u: frame %llu acknowledged where %llu to %llu was possible",
+                     envelope->lane, (unsigned long long)envelope->frame,
+                     (unsigned long long)before, (unsigned long long)(lane ? lane->sent : 0));
+        return;
+    }
+    session->counters.frames_applied += lane->acked - before;
+}
+
+void session_out_credit(struct session *session, const Envelope *envelope)
+{
+    struct lane_out *lane = lane_table_find(&session->lanes, envelope->lane);
+    if (!lane || !lane_out_credit(lane, envelope->frame)) {
+        session_fail(session, S4_PROTOCOL, "lane %u: credit up to frame %llu after %llu",
+                     envelope->lane, (unsigned long long)envelope->frame,
+                     (unsigned long long)(lane ? lane->limit : 0));
+        return;
+    }
+    link_lane(session, lane);
+}
+
+bool session_out_is_drained(const struct session *session)
+{
+    for (size_t i = 0; i < session->lanes.count; i++) {
+        const struct lane_out *lane = session->lanes.entries[i].lane;
+        if (lane->acked != lane->queued)
+            return false;
+    }
+    return true;
+}
+
+void session_out_fini(struct session *session)
+{
+    for (size_t i = 0; i < session->lanes.count; i++) {
+        lane_out_fini(session->lanes.entries[i].lane);
+        mem_free(session->lanes.entries[i].lane);
+    }
+    for (uint32_t i = 0; i < session->apps_count; i++)
+        mem_free(session->apps[i]);
+}
+
+void session_out_count(const struct session *session, struct session_counters *counters)
+{
+    for (size_t i = 0; i < session->lanes.count; i++) {
+        const struct lane_out *lane = session->lanes.entries[i].lane;
+        counters->stalls += lane->stalls;
+        counters->frames_held += lane->queued - lane->acked;
+        counters->frames_waiting += lane->queued - lane->sent;
+        counters->bytes_held += lane->bytes;
+    }
+}

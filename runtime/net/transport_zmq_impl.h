@@ -1,0 +1,52 @@
+/* The inside of the ZeroMQ transport: transport_zmq.c (sockets, sending, stepping) and
+ * transport_zmq_monitor.c (which connections are alive). */
+#ifndef RUNTIME_NET_TRANSPORT_ZMQ_IMPL_H
+#define RUNTIME_NET_TRANSPORT_ZMQ_IMPL_H
+
+#include "runtime/net/transport_zmq.h"
+
+#define ROUTE_MAX 255 /* bytes of a ROUTER's routing id */
+
+enum zpeer_state {
+    ZPEER_CONNECTING, /* DEALER: not up yet */
+    ZPEER_UP,
+    ZPEER_CLOSING, /* the connection is gone; what it sent before may still have to be read */
+    ZPEER_DEAD,    /* ended from here; ROUTER: what still comes is dropped until it is gone */
+};
+
+struct zpeer {
+    uint64_t number; /* what the user knows it by; 0: free */
+    enum zpeer_state state;
+    void *dealer;  /* own socket; NULL: it came in by the ROUTER */
+    void *monitor; /* of the DEALER */
+    int fd;        /* ROUTER: of its connection */
+    bool drained;  /* DEALER: nothing was there to read after it closed */
+    uint8_t route_size;
+    uint8_t route[ROUTE_MAX];
+    char reason[64]; /* why it closed */
+};
+
+struct transport_zmq {
+    struct transport transport;
+    struct transport_zmq_options options;
+    void *context;
+    void *router; /* NULL: not bound */
+    void *router_monitor;
+    struct zpeer **peers; /* owned; by slot, NULL: free */
+    size_t count, capacity;
+    uint64_t numbers;   /* peers so far */
+    uint64_t monitors;  /* monitors so far: their names */
+    uint64_t *alive;    /* ROUTER's connections: bit fd */
+    size_t alive_words;
+    size_t turn; /* where the next step begins to read */
+};
+
+/* Starts to watch a socket's connections. */
+s4_status zmonitor_open(struct transport_zmq *zmq, void *socket, void **monitor) MUST_USE;
+void zmonitor_close(struct transport_zmq *zmq, void *socket, void *monitor);
+/* Reads what monitors say: peers come up or start to close. Returns how many events counted. */
+size_t zmonitor_step(struct transport_zmq *zmq);
+void zmonitor_read_router(struct transport_zmq *zmq);
+bool zmonitor_is_alive(const struct transport_zmq *zmq, int fd);
+
+#endif
