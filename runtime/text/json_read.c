@@ -123,8 +123,7 @@ static s4_status check_oneof(struct reader *reader, const struct object *object,
     if (chosen == 0)
         return S4_OK;
     return json_refuse(&reader->cursor, from, place, S4_TYPE,
-                       "found a second member of oneof \"%s\", \"%s\" is there already",
-                       object->type->oneofs[field->oneof],
+                       "found beside \"%s\", wanted one of them (a oneof)",
                        type_find_id(object->type, chosen)->name);
 }
 

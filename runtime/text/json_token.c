@@ -137,6 +137,9 @@ static s4_status bad_byte(const struct cursor *cursor, const struct place *place
     if ((uint8_t)*at >= 0x80)
         return json_refuse(cursor, at, place, S4_MALFORMED,
                            "found byte 0x%02x, which is not valid UTF-8 here", (uint8_t)*at);
+    if (*at == '\0')
+        return json_refuse(cursor, at, place, S4_MALFORMED,
+                           "found byte 0x00, and a string cannot hold a NUL");
     return json_refuse(cursor, at, place, S4_MALFORMED,
                        "found byte 0x%02x in a string, wanted an escape (\\u%04x)", (uint8_t)*at,
                        (uint8_t)*at);

@@ -241,11 +241,17 @@ size_t number_print_signed(int64_t value, char *text)
     return 1 + number_print_unsigned(-(uint64_t)value, text + 1);
 }
 
-/* Integers below 10^15 print as such: it is what %.15g prints, at a tenth of the price. */
+/* Integers below 10^15 print as such: it is what %.15g prints, at a tenth of the price. Minus zero
+ * has a point, lest a reader take it for an integer, which has none. */
 static bool print_whole(double value, char text[NUMBER_TEXT_MAX], size_t *len)
 {
-    if (!(fabs(value) < 1e15) || (double)(int64_t)value != value || (value == 0 && signbit(value)))
+    if (!(fabs(value) < 1e15) || (double)(int64_t)value != value)
         return false;
+    if (value == 0 && signbit(value)) {
+        memcpy(text, "-0.0", 4);
+        *len = 4;
+        return true;
+    }
     *len = number_print_signed((int64_t)value, text);
     return true;
 }
