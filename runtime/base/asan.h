@@ -14,6 +14,19 @@
 #define ASAN 0
 #endif
 
+/* Whether any sanitizer watches memory accesses: then nothing may read past the end of an object,
+ * not even where no page ends. */
+#if ASAN || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
 #if ASAN
 #include <sanitizer/asan_interface.h>
 #define asan_poison(at, size)   ASAN_POISON_MEMORY_REGION(at, size)
