@@ -1,0 +1,241 @@
+/* A table as bytes and back.
+ *
+ *   head:  magic u32, ordered u32, hash of the type u64, rows u64, and the counters that only rise
+ *   rows:  key length u32, row length u32, key, row (references count from OUTPUT_ROW_BASE before
+ * it)
+ *
+ * Rows come in the order of their last publication where the oldest is dropped, and by rising tag
+ * and key elsewhere: both depend on the rows alone, so equal tables give equal bytes, however they
+ * came about. Loading publishes them in that order into a second table, which takes the place of
+ * the first one when all was well.
+ */
+#include "pe/output/table_inside.h"
+
+#include "runtime/base/mem.h"
+#include "runtime/record/codec.h"
+
+#define TABLE_MAGIC 0x31544234u /* "4BT1" */
+
+struct saved_head {
+    uint32_t magic;
+    uint32_t ordered;
+    uint64_t type;
+    uint64_t rows;
+    uint64_t published;
+    uint64_t unpublished;
+    uint64_t refused;
+    uint64_t dropped;
+};
+
+struct saved_row {
+    uint32_t key_len;
+    uint32_t size;
+};
+
+static s4_status save_row(const struct table *table, uint32_t ref, struct buffer *out)
+{
+    struct table_row row = row_of_slot(table->type, table->head, slab_at(&table->slab, ref));
+    struct saved_row saved = { row.key_len, row.value.size };
+    TRY(buffer_append(out, &saved, sizeof saved));
+    TRY(buffer_append(out, row.key, row.key_len));
+    return buffer_append(out, row.value.at, row.value.size);
+}
+
+static s4_status save_ordered(const struct table *table, struct buffer *out)
+{
+    for (uint32_t ref = table->oldest; ref;) {
+        TRY(save_row(table, ref, out));
+        ref = row_links(slab_at(&table->slab, ref))->next;
+    }
+    return S4_OK;
+}
+
+static int compare_entries(const void *a, const void *b, void *user)
+{
+    const struct table *table = user;
+    uint64_t x = *(const uint64_t *)a;
+    uint64_t y = *(const uint64_t *)b;
+    if (x >> 32 != y >> 32)
+        return x < y ? -1 : 1;
+    struct table_row p = row_of_slot(table->type, table->head, slab_at(&table->slab, (uint32_t)x));
+    struct table_row q = row_of_slot(table->type, table->head, slab_at(&table->slab, (uint32_t)y));
+    int order = memcmp(p.key, q.key, size_min(p.key_len, q.key_len));
+    return order != 0 ? order : (p.key_len > q.key_len) - (p.key_len < q.key_len);
+}
+
+static s4_status save_segment(const struct table *table, const struct segment *segment,
+                              struct buffer *out)
+{
+    uint64_t *entries = mem_calloc(segment->used, sizeof *entries);
+    if (!entries)
+        return S4_NO_MEMORY;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < segment->capacity; i++)
+        if (segment->entries[i] != 0)
+            entries[n++] = segment->entries[i];
+    qsort_r(entries, n, sizeof *entries, compare_entries, (void *)(uintptr_t)table);
+    s4_status status = S4_OK;
+    for (uint32_t i = 0; i < n && status == S4_OK; i++)
+        status = save_row(table, (uint32_t)entries[i], out);
+    mem_free(entries);
+    return status;
+}
+
+static s4_status save_unordered(const struct table *table, struct buffer *out)
+{
+    size_t at = 0;
+    for (const struct segment *segment; (segment = rowindex_walk(&table->index, &at)) != NULL;)
+        TRY(save_segment(table, segment, out));
+    return S4_OK;
+}
+
+static s4_status save(const struct table *table, struct buffer *out)
+{
+    struct saved_head head = {
+        .magic = TABLE_MAGIC,
+        .ordered = table->head != 0,
+        .type = table->type->hash,
+        .rows = table->counters.rows,
+        .published = table->counters.published,
+        .unpublished = table->counters.unpublished,
+        .refused = table->counters.refused,
+        .dropped = table->counters.dropped,
+    };
+    TRY(buffer_append(out, &head, sizeof head));
+    return table->head ? save_ordered(table, out) : save_unordered(table, out);
+}
+
+s4_status table_save(const struct table *table, struct buffer *out)
+{
+    CHECK(table->n_undo == 0);
+    size_t size = out->size;
+    s4_status status = save(table, out);
+    if (status != S4_OK)
+        out->size = size;
+    return status;
+}
+
+/* ---- loading --------------------------------------------------------------------------------- */
+
+struct loading {
+    struct table *table;
+    const char *at;
+    const char *end;
+    struct buffer row; /* one row in the shape of a record, aligned, for the check */
+    struct diag *diag;
+};
+
+static s4_status cut_short(const struct loading *loading)
+{
+    return diag_set(loading->diag, S4_CORRUPT, "a saved table of %s is cut short",
+                    loading->table->type->name);
+}
+
+static s4_status load_bytes(struct loading *loading, void *to, size_t size)
+{
+    if ((size_t)(loading->end - loading->at) < size)
+        return cut_short(loading);
+    memcpy(to, loading->at, size);
+    loading->at += size;
+    return S4_OK;
+}
+
+/* Lays `size` bytes out as the attributes of a record with an empty key and checks them. */
+static s4_status load_value(struct loading *loading, uint32_t size, struct value *value)
+{
+    const struct type *type = loading->table->type;
+    buffer_clear(&loading->row);
+    char *at = buffer_room(&loading->row, OUTPUT_ROW_BASE + size);
+    if (!at)
+        return S4_NO_MEMORY;
+    memset(at, 0, OUTPUT_ROW_BASE);
+    ((struct record *)(void *)at)->len = OUTPUT_ROW_BASE + size;
+    TRY(load_bytes(loading, at + OUTPUT_ROW_BASE, size));
+    const struct record *record = (const struct record *)(const void *)at;
+    TRY(codec_check(type, record, loading->diag));
+    *value = value_of_record(type, record);
+    return S4_OK;
+}
+
+static s4_status load_row(struct loading *loading)
+{
+    struct table *table = loading->table;
+    struct saved_row head;
+    struct value value;
+    char key[RECORD_KEY_MAX];
+    TRY(load_bytes(loading, &head, sizeof head));
+    if (head.key_len > RECORD_KEY_MAX || head.size > RECORD_MAX || head.size % 8 != 0)
+        return diag_set(loading->diag, S4_CORRUPT, "a saved row of %s has a size out of range",
+                        table->type->name);
+    TRY(load_bytes(loading, key, head.key_len));
+    TRY(load_value(loading, head.size, &value));
+    uint64_t rows = table->counters.rows;
+    s4_status status =
+        table_publish(table, hash_bytes(key, head.key_len), key, head.key_len, &value);
+    table_commit(table);
+    if (status == S4_NO_MEMORY)
+        return status;
+    if (status != S4_OK || table->counters.dropped > 0)
+        return diag_set(loading->diag, S4_RANGE, "a saved table of %s is beyond the bounds of now",
+                        table->type->name);
+    if (table->counters.rows == rows)
+        return diag_set(loading->diag, S4_CORRUPT, "a saved table of %s has a key twice",
+                        table->type->name);
+    return S4_OK;
+}
+
+static s4_status load(struct loading *loading)
+{
+    struct table *table = loading->table;
+    struct saved_head head;
+    TRY(load_bytes(loading, &head, sizeof head));
+    if (head.magic != TABLE_MAGIC || head.ordered != (table->head != 0))
+        return diag_set(loading->diag, S4_CORRUPT, "this is no saved table of %s with its policy",
+                        table->type->name);
+    if (head.type != table->type->hash)
+        return diag_set(loading->diag, S4_TYPE, "the saved table is not of the type %s of now",
+                        table->type->name);
+    for (uint64_t i = 0; i < head.rows; i++)
+        TRY(load_row(loading));
+    table->counters.published = head.published;
+    table->counters.unpublished = head.unpublished;
+    table->counters.refused = head.refused;
+    table->counters.dropped = head.dropped;
+    return S4_OK;
+}
+
+/* What is in `from` moves to the empty `table`, whose emptiness moves back. */
+static void swap_content(struct table *table, struct table *from)
+{
+    struct table old = *table;
+    table->index = from->index;
+    table->slab = from->slab;
+    table->oldest = from->oldest;
+    table->newest = from->newest;
+    table->counters = from->counters;
+    table->slab.pins = &table->pins;
+    from->index = old.index;
+    from->slab = old.slab;
+    from->slab.pins = &from->pins;
+}
+
+s4_status table_load(struct table *table, const char **at, const char *end, struct diag *diag)
+{
+    CHECK(table->counters.rows == 0 && table->n_undo == 0 && table->pins.n == 0);
+    struct output_limits limits = {
+        .rows_max = table->rows_max,
+        .bytes_max = table->bytes_max,
+        .full = table->head ? OUTPUT_DROP_OLDEST : OUTPUT_REFUSE,
+    };
+    struct loading loading = { .at = *at, .end = end, .diag = diag };
+    TRY(table_create(table->type, &limits, &loading.table));
+    buffer_init(&loading.row);
+    s4_status status = load(&loading);
+    if (status == S4_OK) {
+        swap_content(table, loading.table);
+        *at = loading.at;
+    }
+    buffer_fini(&loading.row);
+    table_destroy(loading.table);
+    return status;
+}
