@@ -78,7 +78,14 @@ const struct bundle *engine_bundle(const struct engine *engine, const char *app)
  * own source callback. The feed is borrowed until its `closed` upcall. */
 s4_status engine_feed(struct engine *engine, const char *app, const char *stream, struct feed *feed,
                       struct diag *diag) MUST_USE;
-s4_status engine_feed_source(struct engine *engine, const char *app, struct diag *diag) MUST_USE;
+/* `closed` (may be NULL) is called on the intake's thread when the source has ended: S4_END, what it
+ * failed with, or S4_CANCELLED; it must not block. */
+typedef void source_closed(void *user, s4_status status);
+s4_status engine_feed_source(struct engine *engine, const char *app, source_closed *closed,
+                             void *user, struct diag *diag) MUST_USE;
+/* Ends the feeds and sources of an app (NULL: of every app) before their next step: they are closed
+ * with S4_CANCELLED. Returns at once. */
+void engine_feed_cancel(struct engine *engine, const char *app);
 
 /* A batch of a client's events for one stream, being put together; one thread. */
 struct injection;
