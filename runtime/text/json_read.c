@@ -285,6 +285,7 @@ static s4_status read_text(struct reader *reader, const struct type *type)
 s4_status json_read(struct writer *writer, const struct type *type, const char *text, size_t size,
                     struct value *value, struct diag *diag)
 {
+    text = size ? text : ""; /* an empty buffer has no address */
     struct reader reader = {
         .cursor = { text, text, text + size, &writer->stack, diag },
         .writer = writer,

@@ -76,18 +76,18 @@ static s4_status take_number(struct cursor *cursor, const struct place *place, b
 static inline bool take_short(struct cursor *cursor, int64_t *value)
 {
     const char *at = cursor->at;
-    const char *end = size_min((size_t)(cursor->end - at), 19) + at;
-    bool negative = at < end && *at == '-';
+    bool negative = at < cursor->end && *at == '-';
     at += negative;
     const char *first = at;
-    int64_t magnitude = 0;
+    const char *end = at + size_min((size_t)(cursor->end - at), 19);
+    uint64_t magnitude = 0;
     for (; at < end && (uint8_t)(*at - '0') < 10; at++)
-        magnitude = magnitude * 10 + (*at - '0');
+        magnitude = magnitude * 10 + (uint64_t)(*at - '0');
     if (at == end || at == first || (*first == '0' && at - first > 1) || *at == '.' || *at == 'e' ||
         *at == 'E')
         return false;
     cursor->at = at;
-    *value = negative ? -magnitude : magnitude;
+    *value = negative ? -(int64_t)magnitude : (int64_t)magnitude;
     return true;
 }
 

@@ -475,6 +475,7 @@ static s4_status read_message(struct reader *reader, struct message *message)
 s4_status pb_read(struct writer *writer, const struct type *type, const void *bytes, size_t size,
                   struct value *value, struct diag *diag)
 {
+    bytes = size ? bytes : ""; /* an empty buffer has no address */
     struct reader reader = { bytes, writer, diag };
     if (size > PB_SIZE_MAX)
         return diag_set(diag, S4_TOO_LARGE, "found a message of %zu bytes, wanted at most %zu",
