@@ -153,18 +153,18 @@
         .of = (const s4_class *)(const void *)&(class_),                                           \
         .subscriptions = var##_subscriptions_,                                                     \
         .n_subscriptions = sizeof(var##_subscriptions_) / sizeof(var##_subscriptions_[0]),         \
-        more                                                                                       \
+        S4_MORE_ more                                                                              \
     }
-#define S4_MORE_(...) __VA_ARGS__
+#define S4_MORE_(...) __VA_ARGS__ /* what came in parentheses, so that its commas held together */
 
 /* A prototype of a class: its subscriptions. */
-#define S4_PROTOTYPE(var, class_, ...) S4_PROTOTYPE_(var, class_, , __VA_ARGS__)
+#define S4_PROTOTYPE(var, class_, ...) S4_PROTOTYPE_(var, class_, (), __VA_ARGS__)
 /* The same with a policy: S4_PROTOTYPE_WITH(p, class, S4_POLICY(.ttl_us = ...), subscriptions). */
 #define S4_PROTOTYPE_WITH(var, class_, more, ...) S4_PROTOTYPE_(var, class_, more, __VA_ARGS__)
 /* One instance per app, made at the start, that hears all of its streams. */
 #define S4_PROTOTYPE_SINGLETON(var, class_, ...)                                                   \
-    S4_PROTOTYPE_(var, class_, .singleton = true, __VA_ARGS__)
-#define S4_POLICY(...) .policy = { __VA_ARGS__ }
+    S4_PROTOTYPE_(var, class_, (.singleton = true), __VA_ARGS__)
+#define S4_POLICY(...) (.policy = { __VA_ARGS__ })
 
 /* ---- the app ------------------------------------------------------------------------------- */
 
