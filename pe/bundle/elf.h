@@ -7,7 +7,7 @@
 #include "runtime/base/diag.h"
 
 #define ELF_BUILD_ID_MAX 20 /* bytes; longer ones are cut */
-#define ELF_NEEDED_MAX   32
+#define ELF_NEEDED_MAX   32 /* more are not told */
 #define ELF_NAME_MAX     128
 
 struct elf_info {

@@ -8,7 +8,8 @@
 #define GIB (1024 * MIB)
 
 /* What an app may consist of. */
-#define GRAPH_NAME_MAX       64 /* letters of a name */
+#define GRAPH_NAME_MAX       64             /* letters of a name */
+#define GRAPH_DEAD_LETTERS   "dead_letters" /* an output of every app, of the host's */
 #define GRAPH_STREAMS_MAX    256
 #define GRAPH_PAIRS_MAX      1024 /* (stream, key specification) */
 #define GRAPH_PROTOTYPES_MAX 64
