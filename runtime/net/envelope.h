@@ -22,7 +22,8 @@ struct envelope_arena {
     _Alignas(16) char bytes[ENVELOPE_ARENA];
 };
 
-/* A name that may be put on the wire: 1 to ENVELOPE_NAME_MAX of letters, digits, '.', '_', '-', ':'. */
+/* A name that may be put on the wire: 1 to ENVELOPE_NAME_MAX of letters, digits, '.', '_', '-',
+ * ':'. */
 bool envelope_name_valid(const char *name);
 
 /* Packs and seals into `bytes` (TRANSPORT_ENVELOPE_MAX of them); the result is the size. Aborts if

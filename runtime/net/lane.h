@@ -13,7 +13,7 @@
 #include "runtime/base/base.h"
 #include "runtime/record/block.h"
 
-#define LANE_WINDOW_DEFAULT 32         /* frames that may be on their way or not yet in runs */
+#define LANE_WINDOW_DEFAULT 32 /* frames that may be on their way or not yet in runs */
 #define LANE_WINDOW_MAX     4096
 #define LANE_UNAPPLIED_MAX  (1u << 20) /* frames received and not yet applied; no credit beyond */
 
@@ -31,8 +31,8 @@ struct lane_out {
     struct lane_out *next;
     uint64_t acked, sent, queued;
     uint64_t limit;
-    uint64_t bytes;  /* of the blocks held */
-    uint64_t stalls; /* frames that came when there was no credit */
+    uint64_t bytes;          /* of the blocks held */
+    uint64_t stalls;         /* frames that came when there was no credit */
     struct lane_frame *ring; /* frame n lies at n % capacity; capacity is a power of two */
     size_t capacity;
 };
@@ -54,10 +54,10 @@ struct lane_in {
     struct lane_in *next;
     uint32_t window;
     uint64_t received, applied;
-    uint64_t returned;      /* credits given back by the receiver's user */
-    uint64_t limit_said;    /* what the sender was told */
+    uint64_t returned;   /* credits given back by the receiver's user */
+    uint64_t limit_said; /* what the sender was told */
     uint64_t applied_said;
-    uint64_t *bits; /* applied out of order: bit n % capacity */
+    uint64_t *bits;  /* applied out of order: bit n % capacity */
     size_t capacity; /* in bits, a power of two */
 };
 

@@ -5,8 +5,8 @@
  * A session is made by net_connect, or when a connection comes up that another node opened. Which
  * session a message belongs to is the connection that it came by. A connection from outside that
  * does not begin with a good HELLO is nobody's session: it is refused, logged and counted, and does
- * not end the node, else anyone who reaches the port could. Sessions that are over are taken down at
- * the end of a step, because upcalls may run inside them.
+ * not end the node, else anyone who reaches the port could. Sessions that are over are taken down
+ * at the end of a step, because upcalls may run inside them.
  */
 #include "runtime/net/net.h"
 
@@ -72,8 +72,7 @@ static struct link_slot *find_in(const struct net *net, uint32_t number)
     return NULL;
 }
 
-static s4_status on_accept(void *user, struct session *session, const char *node,
-                           struct diag *diag)
+static s4_status on_accept(void *user, struct session *session, const char *node, struct diag *diag)
 {
     struct link_slot *slot = user;
     const struct slot_list *in = &slot->net->in;

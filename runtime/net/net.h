@@ -56,7 +56,7 @@ struct net_options {
 
 struct net_counters {
     struct session_counters out, in; /* sums over the sessions of each direction, ended ones too */
-    uint64_t refused; /* connections that did not open a session */
+    uint64_t refused;                /* connections that did not open a session */
 };
 
 /* A lane's number from the global numbers of its two workers. */
@@ -65,8 +65,8 @@ static inline uint32_t net_lane(uint16_t source, uint16_t destination)
     return (uint32_t)source << 16 | destination;
 }
 
-s4_status net_create(const struct net_options *options, struct net **net, struct diag *diag)
-    MUST_USE;
+s4_status net_create(const struct net_options *options, struct net **net,
+                     struct diag *diag) MUST_USE;
 void net_destroy(struct net *net); /* releases every block; NULL is fine */
 
 s4_status net_bind(struct net *net, const char *address, struct diag *diag) MUST_USE;

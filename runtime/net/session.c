@@ -9,8 +9,8 @@
  * that there is a next one within a second. So no rule below needs a timer of its own, and silence
  * is never judged: a node may be stopped or busy for as long as it likes.
  *
- * When the transport does not take a message, it is tried again at the next step: what is to be said
- * is always state (a pending bit, a lane that is linked), never a queue of messages.
+ * When the transport does not take a message, it is tried again at the next step: what is to be
+ * said is always state (a pending bit, a lane that is linked), never a queue of messages.
  */
 #include "runtime/net/session_impl.h"
 
@@ -103,10 +103,10 @@ void session_fail(struct session *session, s4_status code, const char *format, .
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    diag_set(&session->diag, code, "session %s %s: %s",
-             session->options.opener ? "to" : "from", session_peer_name(session), text);
+    diag_set(&session->diag, code, "session %s %s: %s", session->options.opener ? "to" : "from",
+             session_peer_name(session), text);
     session->state = SESSION_FAILED;
-    if (session->connected && session->number && !session->bye_said) {
+    if (session->connected && session->number && !session->parted) {
         text[ENVELOPE_REASON_MAX] = '\0';
         s4_status status = say_simple(session, TYPE(BYE), text);
         (void)status; /* a courtesy: the other side sees the connection end in any case */
@@ -197,7 +197,7 @@ static void receive_bye(struct session *session, const Envelope *envelope)
         snprintf(reason, sizeof reason, "%s", envelope->reason);
         for (char *c = reason; *c; c++)
             *c = isprint((unsigned char)*c) ? *c : '?';
-        session->bye_said = true; /* no BYE in answer to a BYE with a reason */
+        session->parted = true; /* no BYE in answer to a BYE with a reason */
         session_fail(session, S4_FAILED, "the other side ended it: %s", reason);
     } else if (session->options.opener && session->bye_said) {
         end_closed(session);
@@ -241,7 +241,8 @@ static bool check_place(struct session *session, const Envelope *envelope)
     if (session->number && envelope->session != session->number)
         session_fail(session, S4_PROTOCOL, "%s of another session", type);
     else if (envelope->serial > due)
-        session_fail(session, S4_PROTOCOL, "message %llu (%s) where %llu was due: messages are lost",
+        session_fail(session, S4_PROTOCOL,
+                     "message %llu (%s) where %llu was due: messages are lost",
                      (unsigned long long)envelope->serial, type, (unsigned long long)due);
     else if (envelope->serial < due)
         session_fail(session, S4_PROTOCOL, "message %llu (%s) came again, %llu was due",

@@ -14,11 +14,11 @@
 #include "runtime/net/lane.h"
 #include "runtime/net/transport.h"
 
-#define SESSION_LANES_MAX     4096u           /* lanes of one session: 64 workers to 64 */
-#define SESSION_APPS_MAX      256u            /* names of apps that one session has carried */
-#define SESSION_HANDSHAKE_US  (5u * 1000000u) /* from HELLO to WELCOME, from BYE to BYE */
-#define SESSION_PING_US       1000000u        /* the longest silence of an open session */
-#define SESSION_RETRY_US      1000u           /* after the transport was full */
+#define SESSION_LANES_MAX    4096u           /* lanes of one session: 64 workers to 64 */
+#define SESSION_APPS_MAX     256u            /* names of apps that one session has carried */
+#define SESSION_HANDSHAKE_US (5u * 1000000u) /* from HELLO to WELCOME, from BYE to BYE */
+#define SESSION_PING_US      1000000u        /* the longest silence of an open session */
+#define SESSION_RETRY_US     1000u           /* after the transport was full */
 
 struct session;
 
@@ -105,8 +105,8 @@ bool session_step(struct session *session);
 uint64_t session_deadline_us(const struct session *session);
 
 enum session_state session_state(const struct session *session);
-bool session_is_over(const struct session *session); /* closed or failed */
-const char *session_peer_name(const struct session *session); /* "?" before it is known */
+bool session_is_over(const struct session *session);            /* closed or failed */
+const char *session_peer_name(const struct session *session);   /* "?" before it is known */
 const struct diag *session_diag(const struct session *session); /* why it failed */
 struct session_counters session_counters(const struct session *session);
 size_t session_lanes(const struct session *session);

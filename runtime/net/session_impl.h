@@ -18,20 +18,21 @@ struct session {
     enum session_state state;
     unsigned pending;
     bool bye_said;
+    bool parted; /* the other side gave a reason and listens no more */
     bool close_wanted;
     bool put_off; /* the transport did not take the last message */
     bool connected;
     uint64_t peer; /* the transport's, while connected */
     uint64_t number;
-    uint64_t serial_out, serial_in; /* messages of each direction so far */
-    uint64_t now_us;                /* of the last step */
-    uint64_t said_us;               /* when a message last went out */
-    uint64_t answer_us;             /* when an awaited answer is late */
-    struct lane_table lanes;        /* lane_out or lane_in, by side; owned */
+    uint64_t serial_out, serial_in;         /* messages of each direction so far */
+    uint64_t now_us;                        /* of the last step */
+    uint64_t said_us;                       /* when a message last went out */
+    uint64_t answer_us;                     /* when an awaited answer is late */
+    struct lane_table lanes;                /* lane_out or lane_in, by side; owned */
     struct lane_out *out_first, **out_last; /* linked: may have something to send, in turn */
     struct lane_in *in_first;               /* linked: may have something to say */
-    uint64_t first_limit;           /* opener: the credit that a lane begins with */
-    char *apps[SESSION_APPS_MAX];   /* opener: owned */
+    uint64_t first_limit;                   /* opener: the credit that a lane begins with */
+    char *apps[SESSION_APPS_MAX];           /* opener: owned */
     uint32_t apps_count;
     struct session_counters counters;
     struct diag diag;

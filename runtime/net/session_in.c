@@ -46,8 +46,9 @@ static bool check_number(struct session *session, const struct lane_in *lane, ui
 {
     uint64_t wanted = lane->received + 1;
     if (frame > wanted)
-        session_fail(session, S4_PROTOCOL, "lane %u: frame %llu where %llu was due: frames are lost",
-                     lane->number, (ull)frame, (ull)wanted);
+        session_fail(session, S4_PROTOCOL,
+                     "lane %u: frame %llu where %llu was due: frames are lost", lane->number,
+                     (ull)frame, (ull)wanted);
     else if (frame < wanted)
         session_fail(session, S4_PROTOCOL, "lane %u: frame %llu came again, %llu was due",
                      lane->number, (ull)frame, (ull)wanted);
@@ -61,9 +62,9 @@ static bool check_bytes(struct session *session, const Envelope *envelope,
                         const struct block *block)
 {
     if (!block || block->used != envelope->bytes)
-        session_fail(session, S4_PROTOCOL, "lane %u: frame %llu of %u bytes where %u were announced",
-                     envelope->lane, (ull)envelope->frame, block ? block->used : 0,
-                     envelope->bytes);
+        session_fail(session, S4_PROTOCOL,
+                     "lane %u: frame %llu of %u bytes where %u were announced", envelope->lane,
+                     (ull)envelope->frame, block ? block->used : 0, envelope->bytes);
     else if (hash_bytes(block->data, block->used) != envelope->checksum)
         session_fail(session, S4_CORRUPT, "lane %u: frame %llu is damaged: its checksum is wrong",
                      envelope->lane, (ull)envelope->frame);

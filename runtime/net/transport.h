@@ -15,10 +15,10 @@
 #include "runtime/net/waker.h"
 #include "runtime/record/block.h"
 
-#define TRANSPORT_ENVELOPE_MAX (1 * KIB)   /* bytes of frame 1 */
-#define TRANSPORT_BLOCK_MAX    RECORD_MAX  /* bytes of frame 2 */
+#define TRANSPORT_ENVELOPE_MAX (1 * KIB)  /* bytes of frame 1 */
+#define TRANSPORT_BLOCK_MAX    RECORD_MAX /* bytes of frame 2 */
 #define TRANSPORT_ADDRESS_MAX  256
-#define TRANSPORT_PEERS_MAX    1024        /* connections of one endpoint at one time */
+#define TRANSPORT_PEERS_MAX    1024 /* connections of one endpoint at one time */
 
 struct transport;
 
@@ -82,8 +82,8 @@ static inline MUST_USE s4_status transport_connect(struct transport *transport, 
 }
 
 /* Never blocks. The envelope is copied; the transport holds the block for as long as it needs it.
- * S4_FULL: not now, try again after a step. S4_UNAVAILABLE: the peer is gone or not up. S4_TOO_LARGE:
- * over TRANSPORT_ENVELOPE_MAX or TRANSPORT_BLOCK_MAX; nothing was sent. */
+ * S4_FULL: not now, try again after a step. S4_UNAVAILABLE: the peer is gone or not up.
+ * S4_TOO_LARGE: over TRANSPORT_ENVELOPE_MAX or TRANSPORT_BLOCK_MAX; nothing was sent. */
 static inline MUST_USE s4_status transport_send(struct transport *transport, uint64_t peer,
                                                 const void *envelope, size_t size,
                                                 struct block *block)

@@ -22,10 +22,10 @@ struct sim_item {
     uint64_t number; /* ties */
     enum item_kind kind;
     struct sim_conn *conn;
-    int side; /* of the receiver */
-    const char *reason;   /* ITEM_CLOSED: static */
-    struct block *block;  /* one hold, or NULL */
-    uint64_t flip;        /* bit to flip, plus one; 0: none */
+    int side;            /* of the receiver */
+    const char *reason;  /* ITEM_CLOSED: static */
+    struct block *block; /* one hold, or NULL */
+    uint64_t flip;       /* bit to flip, plus one; 0: none */
     size_t size;
     char envelope[];
 };
@@ -334,8 +334,7 @@ static s4_status sim_send(struct transport *transport, uint64_t peer, const void
     pthread_mutex_lock(&net->lock);
     struct sim_conn *conn = find_conn(endpoint, peer, &side);
     bool up = conn && conn->ends[!side].endpoint && !conn->ends[0].closed && !conn->ends[1].closed;
-    s4_status status =
-        up ? send_locked(net, conn, !side, envelope, size, block) : S4_UNAVAILABLE;
+    s4_status status = up ? send_locked(net, conn, !side, envelope, size, block) : S4_UNAVAILABLE;
     pthread_mutex_unlock(&net->lock);
     return status;
 }
@@ -383,8 +382,8 @@ static struct sim_item *take_due(struct sim_endpoint *endpoint, uint64_t *peer, 
 static void flip_bit(struct sim_item *item, struct block *block)
 {
     uint64_t bit = item->flip - 1;
-    char *bytes = bit / 8 < item->size ? item->envelope + bit / 8
-                                       : block->data + (bit / 8 - item->size);
+    char *bytes =
+        bit / 8 < item->size ? item->envelope + bit / 8 : block->data + (bit / 8 - item->size);
     *bytes = (char)(*bytes ^ (1 << bit % 8));
 }
 

@@ -42,7 +42,7 @@ s4_status sim_net_endpoint(struct sim_net *net, struct block_pool *pool,
 void sim_net_set_rate(struct sim_net *net, enum sim_fault fault, uint32_t one_in);
 /* A fault for the n-th message that the net carries, counted from 1. */
 void sim_net_plan(struct sim_net *net, enum sim_fault fault, uint64_t message);
-uint64_t sim_net_messages(struct sim_net *net); /* sent so far */
+uint64_t sim_net_messages(struct sim_net *net);                     /* sent so far */
 uint64_t sim_net_faults(struct sim_net *net, enum sim_fault fault); /* injected so far */
 /* When the next message is due, for a simulated clock; UINT64_MAX: nothing is on its way. */
 uint64_t sim_net_due_us(struct sim_net *net);

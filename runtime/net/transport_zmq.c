@@ -219,8 +219,8 @@ static s4_status send_block(void *socket, struct block *block)
     return status;
 }
 
-static s4_status ztransport_send(struct transport *transport, uint64_t number,
-                                 const void *envelope, size_t size, struct block *block)
+static s4_status ztransport_send(struct transport *transport, uint64_t number, const void *envelope,
+                                 size_t size, struct block *block)
 {
     struct transport_zmq *zmq = zmq_of(transport);
     struct zpeer *peer = find_peer(zmq, number);

@@ -34,9 +34,9 @@ struct transport_zmq {
     void *router_monitor;
     struct zpeer **peers; /* owned; by slot, NULL: free */
     size_t count, capacity;
-    uint64_t numbers;   /* peers so far */
-    uint64_t monitors;  /* monitors so far: their names */
-    uint64_t *alive;    /* ROUTER's connections: bit fd */
+    uint64_t numbers;  /* peers so far */
+    uint64_t monitors; /* monitors so far: their names */
+    uint64_t *alive;   /* ROUTER's connections: bit fd */
     size_t alive_words;
     size_t turn; /* where the next step begins to read */
 };

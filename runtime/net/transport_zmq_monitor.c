@@ -14,8 +14,7 @@
 
 #include "runtime/base/mem.h"
 
-#define DEALER_EVENTS                                                                              \
-    (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED)
+#define DEALER_EVENTS (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED)
 #define ROUTER_EVENTS (ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED)
 #define FD_MAX        (1 << 20)
 

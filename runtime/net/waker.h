@@ -10,15 +10,15 @@
 
 #include "runtime/base/base.h"
 
-#define WAKER_FDS_MAX     4096       /* descriptors that one thread waits for */
-#define WAKER_FOREVER     UINT64_MAX /* as a timeout */
+#define WAKER_FDS_MAX 4096       /* descriptors that one thread waits for */
+#define WAKER_FOREVER UINT64_MAX /* as a timeout */
 
 struct pollfd;
 
 struct waker {
-    _Atomic int state;   /* waker_call's exchange pairs with waker_wait's */
-    int fd;              /* the eventfd; constant */
-    struct pollfd *fds;  /* owner's; the first is the eventfd */
+    _Atomic int state;  /* waker_call's exchange pairs with waker_wait's */
+    int fd;             /* the eventfd; constant */
+    struct pollfd *fds; /* owner's; the first is the eventfd */
     size_t count;
     size_t capacity;
 };

@@ -84,8 +84,8 @@ static void two_step(struct two *two)
 static s4_status send_seed(struct two *two, int from, uint64_t seed, bool with_block)
 {
     struct block *block = with_block ? ends_block(two->ends.pools[from], seed) : NULL;
-    s4_status status = transport_send(two->ends.transports[from], two->seen[from].peer, &seed,
-                                      sizeof seed, block);
+    s4_status status =
+        transport_send(two->ends.transports[from], two->seen[from].peer, &seed, sizeof seed, block);
     if (block)
         block_release(block);
     return status;
