@@ -191,4 +191,8 @@ struct engine_status {
 };
 s4_status engine_status(struct engine *engine, struct engine_status *status) MUST_USE;
 
+/* For a handler of SIGSEGV and the like: writes what the calling thread was running (bundle, build id,
+ * prototype, key, event) to a file descriptor, or nothing if it ran no plugin's code. */
+void engine_crash_note(int fd); /* async-signal-safe */
+
 #endif
