@@ -181,8 +181,9 @@ static inline size_t name_matches(const struct cursor *cursor, const char *name)
     return name[n] == '\0' && at + n < end && at[n] == '"' ? n : 0;
 }
 
-/* Reads a member's name: its field. */
-static s4_status read_name(struct reader *reader, struct object *object, const struct field **field)
+/* Reads a member's name: its field, or NULL and why. */
+static const struct field *read_name(struct reader *reader, struct object *object,
+                                     s4_status *status)
 {
     struct cursor *cursor = &reader->cursor;
     const struct type *type = object->type;
@@ -190,21 +191,22 @@ static s4_status read_name(struct reader *reader, struct object *object, const s
         size_t len = name_matches(cursor, type->fields[object->next].name);
         if (LIKELY(len > 0)) {
             cursor->at += len + 2;
-            *field = &type->fields[object->next++];
-            return S4_OK;
+            return &type->fields[object->next++];
         }
     }
     const char *from = cursor->at;
     size_t top = cursor->stack->size;
     struct json_string name;
-    TRY(json_string(cursor, object->up, &name));
+    *status = json_string(cursor, object->up, &name);
+    if (*status != S4_OK)
+        return NULL;
     const struct field *found = type_find_len(type, name.data, name.len);
     cursor->stack->size = top;
     if (!found)
-        return unknown_field(cursor, from, object, name.data, name.len);
-    object->next = (uint32_t)(found - type->fields) + 1;
-    *field = found;
-    return S4_OK;
+        *status = unknown_field(cursor, from, object, name.data, name.len);
+    else
+        object->next = (uint32_t)(found - type->fields) + 1;
+    return found;
 }
 
 static s4_status read_member(struct reader *reader, struct object *object)
@@ -214,8 +216,10 @@ static s4_status read_member(struct reader *reader, struct object *object)
     const char *from = cursor->at;
     if (from >= cursor->end || *from != '"')
         return json_wanted(cursor, from, object->up, S4_MALFORMED, "a field's name in quotes");
-    const struct field *field = NULL;
-    TRY(read_name(reader, object, &field));
+    s4_status status = S4_OK;
+    const struct field *field = read_name(reader, object, &status);
+    if (!field)
+        return status;
     size_t index = (size_t)(field - object->type->fields);
     struct place place = { object->up, field, PLACE_NO_INDEX };
     if (object->seen[index / 64] >> (index % 64) & 1)

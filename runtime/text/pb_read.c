@@ -128,32 +128,39 @@ static s4_status skip_value(const struct reader *reader, const struct place *up,
     return S4_OK;
 }
 
-/* Skips an unknown value, groups with all that is in them. */
-static s4_status skip(const struct reader *reader, const struct place *up, const uint8_t **at,
-                      const uint8_t *end, uint32_t id, uint32_t wire)
+/* Skips a group with all that is in it; its tag is taken already. */
+static s4_status skip_group(const struct reader *reader, const struct place *up, const uint8_t **at,
+                            const uint8_t *end, uint32_t id)
 {
-    uint32_t open[SCHEMA_DEPTH_MAX];
-    uint32_t depth = 0;
-    for (;;) {
+    uint32_t open[SCHEMA_DEPTH_MAX] = { id };
+    uint32_t depth = 1;
+    while (depth > 0) {
+        uint32_t wire = 0;
+        if (*at == end)
+            return refuse(reader, *at, up, S4_MALFORMED, "wanted the end of group %u",
+                          open[depth - 1]);
+        TRY(take_tag(reader, up, at, end, &id, &wire));
         if (wire == WIRE_GROUP) {
             if (depth == SCHEMA_DEPTH_MAX)
                 return refuse(reader, *at, up, S4_TOO_LARGE,
                               "found groups in groups more than %d deep", SCHEMA_DEPTH_MAX);
             open[depth++] = id;
-        } else if (wire == WIRE_GROUP_END) {
-            if (depth == 0 || open[--depth] != id)
-                return refuse(reader, *at, up, S4_MALFORMED,
-                              "found the end of a group (%u) that is not open", id);
-        } else {
+        } else if (wire != WIRE_GROUP_END) {
             TRY(skip_value(reader, up, at, end, wire));
+        } else if (open[--depth] != id) {
+            return refuse(reader, *at, up, S4_MALFORMED, "found the end of group %u in group %u",
+                          id, open[depth]);
         }
-        if (depth == 0)
-            return S4_OK;
-        if (*at == end)
-            return refuse(reader, *at, up, S4_MALFORMED, "wanted the end of group %u",
-                          open[depth - 1]);
-        TRY(take_tag(reader, up, at, end, &id, &wire));
     }
+    return S4_OK;
+}
+
+static s4_status skip(const struct reader *reader, const struct place *up, const uint8_t **at,
+                      const uint8_t *end, uint32_t id, uint32_t wire)
+{
+    if (wire == WIRE_GROUP)
+        return skip_group(reader, up, at, end, id);
+    return skip_value(reader, up, at, end, wire);
 }
 
 static const struct field *find_field(struct message *message, uint32_t id)
@@ -426,8 +433,8 @@ static s4_status read_repeated(struct reader *reader, struct message *message, s
 static s4_status read_field(struct reader *reader, struct message *message)
 {
     const uint8_t *tag = message->at;
-    uint32_t id;
-    uint32_t wire;
+    uint32_t id = 0;
+    uint32_t wire = 0;
     TRY(take_tag(reader, message->up, &message->at, message->end, &id, &wire));
     const struct field *field = find_field(message, id);
     if (!field)

@@ -1,5 +1,5 @@
-/* Any bytes as JSON: what is read is written as JSON that reads as the same, and as protobuf bytes that
- * read as the same. The first byte chooses the type. */
+/* Any bytes as JSON: what is read is written as JSON that reads as the same, and as protobuf bytes
+ * that read as the same. The first byte chooses the type. */
 #include "runtime/text/json.h"
 #include "runtime/text/pb.h"
 #include "tests/support/text_types.h"

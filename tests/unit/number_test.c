@@ -203,7 +203,7 @@ static void check_print(double value)
     struct number number;
     double back = 0;
     if (!number_scan(text, text + len, &number) || number.len != len ||
-        number_double(&number, &back) != S4_OK || memcmp(&back, &value, sizeof back) != 0)
+        number_double(&number, &back) != S4_OK || back != value || signbit(back) != signbit(value))
         ck_abort_msg("%.17g printed as %.*s", value, (int)len, text);
     float narrow = (float)value;
     if (isinf(narrow))
@@ -211,8 +211,8 @@ static void check_print(double value)
     float narrow_back = 0;
     len = number_print_float(narrow, text);
     if (!number_scan(text, text + len, &number) || number.len != len ||
-        number_float(&number, &narrow_back) != S4_OK ||
-        memcmp(&narrow_back, &narrow, sizeof narrow) != 0)
+        number_float(&number, &narrow_back) != S4_OK || narrow_back != narrow ||
+        signbit(narrow_back) != signbit(narrow))
         ck_abort_msg("%.9g printed as %.*s", (double)narrow, (int)len, text);
 }
 
