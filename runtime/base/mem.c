@@ -2,6 +2,8 @@
  * path of one worker is measured without the noise of another, and without atomics. */
 #include "runtime/base/mem.h"
 
+#include <sys/mman.h>
+
 static _Thread_local int64_t fail_after = -1;
 static _Thread_local uint64_t calls;
 
@@ -98,4 +100,27 @@ bool mem_grow(void **array, size_t *capacity, size_t want, size_t element)
     *array = grown;
     *capacity = n;
     return true;
+}
+
+void *mem_map(size_t size)
+{
+    if (fails())
+        return NULL;
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                   -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+void *mem_map_grow(void *p, size_t size, size_t grown)
+{
+    if (fails())
+        return NULL;
+    void *moved = mremap(p, size, grown, MREMAP_MAYMOVE);
+    return moved == MAP_FAILED ? NULL : moved;
+}
+
+void mem_unmap(void *p, size_t size)
+{
+    if (p)
+        CHECK(munmap(p, size) == 0);
 }
