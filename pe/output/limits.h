@@ -8,7 +8,7 @@
 #define OUTPUT_ROWS_DEFAULT  1000000u    /* per partition */
 #define OUTPUT_BYTES_DEFAULT (256 * MIB) /* per partition, accounted */
 #define OUTPUT_ROWS_MAX      (1u << 28)  /* the most that a manifest may ask for */
-#define OUTPUT_BYTES_MAX     (64 * 1024 * MIB)
+#define OUTPUT_BYTES_MAX     (4 * 1024 * MIB)
 #define OUTPUT_CALL_MAX      65536u /* changes of one output by one call */
 #define OUTPUT_PINS_MAX      64u    /* living pins of one output in one partition */
 

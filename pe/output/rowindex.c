@@ -60,23 +60,28 @@ static void segment_destroy(struct rowindex *index, struct segment *segment)
 
 static void segment_put(struct segment *segment, uint64_t entry)
 {
-    uint32_t at = rowindex_home(segment, (uint32_t)(entry >> 32));
+    uint32_t at = rowindex_home(segment->capacity, (uint32_t)(entry >> 32));
     while (segment->entries[at] != 0)
         at = at + 1 == segment->capacity ? 0 : at + 1;
     segment->entries[at] = entry;
     segment->used++;
 }
 
+static struct segment *segment_of(const struct rowindex *index, uint32_t tag)
+{
+    return rowindex_direction(index, tag)->segment;
+}
+
 s4_status rowindex_init(struct rowindex *index)
 {
-    struct rowindex fresh = { .bytes = sizeof(struct segment *) };
-    fresh.directory = mem_alloc(sizeof(struct segment *));
+    struct rowindex fresh = { .bytes = sizeof(struct direction) };
+    fresh.directory = mem_alloc(sizeof(struct direction));
     struct segment *segment = fresh.directory ? segment_create(&fresh, 0, 0) : NULL;
     if (!segment) {
         mem_free(fresh.directory);
         return S4_NO_MEMORY;
     }
-    fresh.directory[0] = segment;
+    fresh.directory[0] = (struct direction){ segment, segment->capacity };
     *index = fresh;
     return S4_OK;
 }
@@ -85,7 +90,7 @@ const struct segment *rowindex_walk(const struct rowindex *index, size_t *at)
 {
     if (!index->directory || *at >= (size_t)1 << index->depth)
         return NULL;
-    const struct segment *segment = index->directory[*at];
+    const struct segment *segment = index->directory[*at].segment;
     *at += (size_t)1 << (index->depth - segment->depth);
     return segment;
 }
@@ -93,7 +98,7 @@ const struct segment *rowindex_walk(const struct rowindex *index, size_t *at)
 void rowindex_fini(struct rowindex *index)
 {
     for (size_t at = 0; index->directory && at < (size_t)1 << index->depth;) {
-        struct segment *segment = index->directory[at];
+        struct segment *segment = index->directory[at].segment;
         at += (size_t)1 << (index->depth - segment->depth);
         mem_free(segment);
     }
@@ -107,7 +112,7 @@ static void direct(struct rowindex *index, uint32_t tag, uint32_t depth, struct 
     uint32_t spread = index->depth - depth;
     size_t first = (size_t)((uint64_t)tag >> (32 - depth)) << spread;
     for (size_t i = 0; i < (size_t)1 << spread; i++)
-        index->directory[first + i] = by;
+        index->directory[first + i] = (struct direction){ by, by->capacity };
 }
 
 static s4_status grow(struct rowindex *index, uint32_t tag, struct segment *segment)
@@ -126,7 +131,7 @@ static s4_status grow(struct rowindex *index, uint32_t tag, struct segment *segm
 static s4_status deepen(struct rowindex *index)
 {
     size_t n = (size_t)1 << index->depth;
-    struct segment **directory = mem_alloc(2 * n * sizeof *directory);
+    struct direction *directory = mem_alloc(2 * n * sizeof *directory);
     if (!directory)
         return S4_NO_MEMORY;
     for (size_t i = 0; i < n; i++)
@@ -170,7 +175,7 @@ static s4_status split(struct rowindex *index, uint32_t tag, struct segment *seg
 s4_status rowindex_reserve(struct rowindex *index, uint32_t tag)
 {
     for (;;) {
-        struct segment *segment = rowindex_segment(index, tag);
+        struct segment *segment = segment_of(index, tag);
         if (LIKELY(segment->used < most(segment->capacity)))
             return S4_OK;
         bool splits = segment->capacity >= steps[ARRAY_LEN(steps) - 1] &&
@@ -183,7 +188,7 @@ s4_status rowindex_reserve(struct rowindex *index, uint32_t tag)
 
 void rowindex_put(struct rowindex *index, uint32_t tag, uint32_t ref)
 {
-    struct segment *segment = rowindex_segment(index, tag);
+    struct segment *segment = segment_of(index, tag);
     CHECK(ref != 0 && segment->used + 1 < segment->capacity);
     segment_put(segment, (uint64_t)tag << 32 | ref);
     index->count++;
@@ -192,7 +197,7 @@ void rowindex_put(struct rowindex *index, uint32_t tag, uint32_t ref)
 static uint32_t place_of(const struct segment *segment, uint32_t tag, uint32_t ref)
 {
     uint64_t entry = (uint64_t)tag << 32 | ref;
-    uint32_t at = rowindex_home(segment, tag);
+    uint32_t at = rowindex_home(segment->capacity, tag);
     while (segment->entries[at] != entry) {
         CHECK(segment->entries[at] != 0);
         at = at + 1 == segment->capacity ? 0 : at + 1;
@@ -202,7 +207,7 @@ static uint32_t place_of(const struct segment *segment, uint32_t tag, uint32_t r
 
 void rowindex_replace(struct rowindex *index, uint32_t tag, uint32_t ref, uint32_t by)
 {
-    struct segment *segment = rowindex_segment(index, tag);
+    struct segment *segment = segment_of(index, tag);
     segment->entries[place_of(segment, tag, ref)] = (uint64_t)tag << 32 | by;
 }
 
@@ -214,14 +219,14 @@ static uint32_t behind(const struct segment *segment, uint32_t at, uint32_t from
 
 void rowindex_remove(struct rowindex *index, uint32_t tag, uint32_t ref)
 {
-    struct segment *segment = rowindex_segment(index, tag);
+    struct segment *segment = segment_of(index, tag);
     uint32_t hole = place_of(segment, tag, ref);
     for (uint32_t at = hole;;) {
         at = at + 1 == segment->capacity ? 0 : at + 1;
         uint64_t entry = segment->entries[at];
         if (entry == 0)
             break;
-        uint32_t home = rowindex_home(segment, (uint32_t)(entry >> 32));
+        uint32_t home = rowindex_home(segment->capacity, (uint32_t)(entry >> 32));
         if (behind(segment, at, home) >= behind(segment, at, hole)) {
             segment->entries[hole] = entry;
             hole = at;
@@ -243,12 +248,13 @@ static void segment_validate(const struct rowindex *index, const struct segment 
             continue;
         uint32_t tag = (uint32_t)(entry >> 32);
         uint32_t at = place_of(segment, tag, (uint32_t)entry);
-        CHECK(at == i && rowindex_segment(index, tag) == segment);
+        CHECK(at == i && segment_of(index, tag) == segment);
         used++;
     }
     CHECK(used == segment->used && used < segment->capacity);
     for (size_t i = 0; i < (size_t)1 << (index->depth - segment->depth); i++)
-        CHECK(index->directory[first + i] == segment);
+        CHECK(index->directory[first + i].segment == segment &&
+              index->directory[first + i].capacity == segment->capacity);
 }
 
 void rowindex_validate(const struct rowindex *index)

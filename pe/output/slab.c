@@ -1,23 +1,24 @@
 /* Slots for rows; see the header for the picture.
  *
  * There are no free lists through the slots: the bits of live slots say which are free, and they
- * lie in the chunk, so that a version has its own. Only chunk numbers, classes and lists of chunks
- * are the owner's alone; of a place, other threads read `chunk` and nothing else.
+ * lie in the chunk, so that a version has its own. Only chunk numbers, bins and lists of chunks
+ * are the owner's alone; of a page, other threads read `chunks` and nothing else.
  *
  * A number whose chunk emptied while pins may read it is kept in `emptied`, with the chunk: a
  * reader of an older pin finds its version through it. A new chunk takes such a number first and
- * becomes the newest version there, whatever its class.
+ * becomes the newest version there, whatever its bin.
  */
 #include "pe/output/slab.h"
 
 #include "runtime/base/mem.h"
 
-#define CLASS_LARGE SLAB_CLASSES
-#define CHUNK_FIRST \
-    512u /* bytes of a class's first chunk; each next one doubles up to SLAB_CHUNK */
+#define BIN_LARGE SLAB_BINS
+#define CHUNK_FIRST                                                              \
+    512u /* bytes of a bin's first chunk; each next one doubles up to SLAB_CHUNK \
+          */
 #define TOP_FIRST 4
 
-static uint32_t class_of(size_t size)
+static uint32_t bin_of(size_t size)
 {
     if (size <= 128)
         return size <= 8 ? 0 : (uint32_t)(size - 1) / 8;
@@ -25,21 +26,21 @@ static uint32_t class_of(size_t size)
         return 16 + (uint32_t)(size - 129) / 16;
     if (size <= SLAB_SMALL)
         return 24 + (uint32_t)(size - 257) / 32;
-    return CLASS_LARGE;
+    return BIN_LARGE;
 }
 
-static uint32_t class_size(uint32_t class)
+static uint32_t bin_size(uint32_t bin)
 {
-    if (class < 16)
-        return (class + 1) * 8;
-    return class < 24 ? 128 + (class - 15) * 16 : 256 + (class - 23) * 32;
+    if (bin < 16)
+        return (bin + 1) * 8;
+    return bin < 24 ? 128 + (bin - 15) * 16 : 256 + (bin - 23) * 32;
 }
 
 uint32_t slab_slot_size(size_t size)
 {
-    uint32_t class = class_of(size);
-    if (class < CLASS_LARGE)
-        return class_size(class);
+    uint32_t bin = bin_of(size);
+    if (bin < BIN_LARGE)
+        return bin_size(bin);
     size_t step = 64; /* an eighth of the power of two below */
     while (step * 16 < size)
         step *= 2;
@@ -51,11 +52,11 @@ static size_t chunk_bytes(uint32_t slot_size, uint32_t n_slots)
     return sizeof(struct chunk) + (size_t)slot_size * n_slots;
 }
 
-static uint32_t slots_of(const struct slab *slab, uint32_t class, uint32_t slot_size)
+static uint32_t slots_of(const struct slab *slab, uint32_t bin, uint32_t slot_size)
 {
-    if (class == CLASS_LARGE)
+    if (bin == BIN_LARGE)
         return 1;
-    uint32_t n = slab->classes[class].chunks;
+    uint32_t n = slab->bins[bin].chunks;
     uint32_t bytes = n < 3 ? CHUNK_FIRST << n : SLAB_CHUNK;
     uint32_t slots = (bytes - (uint32_t)sizeof(struct chunk)) / slot_size;
     return slots < 1 ? 1 : slots > SLAB_SLOTS ? SLAB_SLOTS : slots;
@@ -79,7 +80,7 @@ void slab_fini(struct slab *slab)
     if (!slab->top)
         return;
     for (uint32_t number = 1; number < slab->n_places; number++)
-        mem_free(place_chunk(slab_place(slab, number)));
+        mem_free(slab_chunk(slab, number));
     for (size_t i = 0; i < slab->top->n_pages; i++)
         mem_free(slab->top->pages[i]);
     mem_free(slab->top);
@@ -157,12 +158,12 @@ static bool is_empty(const struct chunk *chunk)
 static void link_partial(struct slab *slab, uint32_t number)
 {
     struct place *place = slab_place(slab, number);
-    struct slab_class *class = &slab->classes[place->class];
+    struct slab_bin *bin = &slab->bins[place->bin];
     place->prev = 0;
-    place->next = class->partial;
-    if (class->partial)
-        slab_place(slab, class->partial)->prev = number;
-    class->partial = number;
+    place->next = bin->partial;
+    if (bin->partial)
+        slab_place(slab, bin->partial)->prev = number;
+    bin->partial = number;
 }
 
 static void unlink_partial(struct slab *slab, uint32_t number)
@@ -171,31 +172,33 @@ static void unlink_partial(struct slab *slab, uint32_t number)
     if (place->prev)
         slab_place(slab, place->prev)->next = place->next;
     else
-        slab->classes[place->class].partial = place->next;
+        slab->bins[place->bin].partial = place->next;
     if (place->next)
         slab_place(slab, place->next)->prev = place->prev;
 }
 
 /* Puts a version in its place: from here on pins that are taken later read it. */
-static void publish(struct slab *slab, struct place *place, struct chunk *chunk)
+static void publish(struct slab *slab, uint32_t number, struct chunk *chunk)
 {
-    struct chunk *older = place_chunk(place);
+    struct slab_page *page = slab_page(slab, number);
+    struct place *place = &page->places[number % SLAB_PAGE];
+    struct chunk *older = slab_chunk(slab, number);
     size_t size = older ? chunk_bytes(older->slot_size, older->n_slots) : 0;
     chunk->epoch = slab->pins->epoch;
     chunk->older = older;
     place->epoch = chunk->epoch;
     place->slot_size = chunk->slot_size;
     slab->bytes += chunk_bytes(chunk->slot_size, chunk->n_slots) - size;
-    atomic_store_explicit(&place->chunk, chunk, memory_order_release);
+    atomic_store_explicit(&page->chunks[number % SLAB_PAGE], chunk, memory_order_release);
     if (older)
         pins_retire(slab->pins, &older->retired, size);
 }
 
 static s4_status new_chunk(struct slab *slab, size_t size, uint32_t *number)
 {
-    uint32_t class = class_of(size);
+    uint32_t bin = bin_of(size);
     uint32_t slot_size = slab_slot_size(size);
-    uint32_t n_slots = slots_of(slab, class, slot_size);
+    uint32_t n_slots = slots_of(slab, bin, slot_size);
     struct chunk *chunk = mem_alloc(chunk_bytes(slot_size, n_slots));
     s4_status status = chunk ? take_number(slab, number) : S4_NO_MEMORY;
     if (status != S4_OK) {
@@ -203,37 +206,36 @@ static s4_status new_chunk(struct slab *slab, size_t size, uint32_t *number)
         return status;
     }
     *chunk = (struct chunk){ .slot_size = slot_size, .n_slots = n_slots };
-    struct place *place = slab_place(slab, *number);
-    place->class = (uint8_t) class;
-    publish(slab, place, chunk);
-    if (class < CLASS_LARGE)
-        slab->classes[class].chunks++;
+    slab_place(slab, *number)->bin = (uint8_t)bin;
+    publish(slab, *number, chunk);
+    if (bin < BIN_LARGE)
+        slab->bins[bin].chunks++;
     return S4_OK;
 }
 
 s4_status slab_copy(struct slab *slab, uint32_t number)
 {
-    struct place *place = slab_place(slab, number);
     pins_sweep(slab->pins);
     slab_trim(slab);
-    if (!pins_see(slab->pins, place->epoch))
+    if (!pins_see(slab->pins, slab_place(slab, number)->epoch))
         return S4_OK;
-    const struct chunk *old = place_chunk(place);
+    const struct chunk *old = slab_chunk(slab, number);
     size_t size = chunk_bytes(old->slot_size, old->n_slots);
     struct chunk *chunk = mem_alloc(size);
     if (!chunk)
         return S4_NO_MEMORY;
     memcpy(chunk, old, size);
-    publish(slab, place, chunk);
+    publish(slab, number, chunk);
     return S4_OK;
 }
 
 static void free_chunk(struct slab *slab, uint32_t number)
 {
-    struct place *place = slab_place(slab, number);
-    struct chunk *chunk = place_chunk(place);
+    struct chunk *chunk = slab_chunk(slab, number);
     slab->bytes -= chunk_bytes(chunk->slot_size, chunk->n_slots);
-    atomic_store_explicit(&place->chunk, NULL, memory_order_relaxed); /* there are no readers */
+    /* Relaxed: there are no readers. */
+    atomic_store_explicit(&slab_page(slab, number)->chunks[number % SLAB_PAGE], NULL,
+                          memory_order_relaxed);
     mem_free(chunk);
     give_number(slab, &slab->free_number, number);
 }
@@ -242,8 +244,8 @@ static void free_chunk(struct slab *slab, uint32_t number)
 static void drop_chunk(struct slab *slab, uint32_t number)
 {
     const struct place *place = slab_place(slab, number);
-    if (place->class < CLASS_LARGE)
-        slab->classes[place->class].chunks--;
+    if (place->bin < BIN_LARGE)
+        slab->bins[place->bin].chunks--;
     if (slab->pins->n == 0)
         free_chunk(slab, number);
     else
@@ -261,16 +263,16 @@ void slab_trim(struct slab *slab)
 
 /* ---- slots ----------------------------------------------------------------------------------- */
 
-/* A chunk of this size with a free slot, writable and in its class's list unless it is large. */
+/* A chunk of this size with a free slot, writable and in its bin's list unless it is large. */
 static s4_status chunk_with_room(struct slab *slab, size_t size, uint32_t *number)
 {
-    uint32_t class = class_of(size);
-    if (class == CLASS_LARGE)
+    uint32_t bin = bin_of(size);
+    if (bin == BIN_LARGE)
         return new_chunk(slab, size, number);
-    struct slab_class *of = &slab->classes[class];
+    struct slab_bin *of = &slab->bins[bin];
     *number = of->partial ? of->partial : of->spare;
     if (*number) {
-        TRY(slab_writable(slab, *number << SLAB_SLOT_BITS));
+        TRY(slab_writable(slab, *number << SLAB_REF_BITS));
         if (of->partial)
             return S4_OK;
         of->spare = 0;
@@ -294,30 +296,31 @@ s4_status slab_take(struct slab *slab, size_t size, uint32_t *ref)
     uint32_t number;
     TRY(chunk_with_room(slab, size, &number));
     const struct place *place = slab_place(slab, number);
-    struct chunk *chunk = place_chunk(place);
+    struct chunk *chunk = slab_chunk(slab, number);
     uint32_t slot = free_slot(chunk);
     chunk->live[slot / 64] |= (uint64_t)1 << (slot % 64);
-    if (place->class < CLASS_LARGE && is_full(chunk))
+    if (place->bin < BIN_LARGE && is_full(chunk))
         unlink_partial(slab, number);
-    *ref = number << SLAB_SLOT_BITS | slot;
+    size_t at = sizeof *chunk + (size_t)slot * chunk->slot_size;
+    *ref = number << SLAB_REF_BITS | (uint32_t)(at / 8);
     return S4_OK;
 }
 
 void slab_give(struct slab *slab, uint32_t ref)
 {
-    uint32_t number = ref >> SLAB_SLOT_BITS;
-    uint32_t slot = ref % SLAB_SLOTS;
+    uint32_t number = ref >> SLAB_REF_BITS;
     const struct place *place = slab_place(slab, number);
-    struct chunk *chunk = place_chunk(place);
+    struct chunk *chunk = slab_chunk(slab, number);
+    uint32_t slot = ((ref & SLAB_REF_MASK) * 8 - (uint32_t)sizeof *chunk) / chunk->slot_size;
     CHECK(chunk->live[slot / 64] >> (slot % 64) & 1);
     CHECK(!pins_see(slab->pins, place->epoch));
     bool full = is_full(chunk);
     chunk->live[slot / 64] &= ~((uint64_t)1 << (slot % 64));
-    if (place->class == CLASS_LARGE) {
+    if (place->bin == BIN_LARGE) {
         drop_chunk(slab, number);
         return;
     }
-    struct slab_class *of = &slab->classes[place->class];
+    struct slab_bin *of = &slab->bins[place->bin];
     if (!is_empty(chunk)) {
         if (full)
             link_partial(slab, number);
@@ -335,8 +338,9 @@ void slab_give(struct slab *slab, uint32_t ref)
 
 static const struct chunk *view_chunk(const struct slab_view *view, uint32_t number)
 {
-    const struct place *place = &view->top->pages[number / SLAB_PAGE]->places[number % SLAB_PAGE];
-    const struct chunk *chunk = atomic_load_explicit(&place->chunk, memory_order_acquire);
+    const struct slab_page *page = view->top->pages[number / SLAB_PAGE];
+    const struct chunk *chunk =
+        atomic_load_explicit(&page->chunks[number % SLAB_PAGE], memory_order_acquire);
     while (chunk && chunk->epoch > view->epoch)
         chunk = chunk->older;
     return chunk;
@@ -379,18 +383,18 @@ static uint32_t chain_length(const struct slab *slab, uint32_t number)
     return n;
 }
 
-static void validate_class(const struct slab *slab, uint32_t class)
+static void validate_bin(const struct slab *slab, uint32_t bin)
 {
-    const struct slab_class *of = &slab->classes[class];
+    const struct slab_bin *of = &slab->bins[bin];
     uint32_t prev = 0;
     for (uint32_t number = of->partial; number; number = slab_place(slab, number)->next) {
         const struct place *place = slab_place(slab, number);
-        const struct chunk *chunk = place_chunk(place);
-        CHECK(place->class == class && place->prev == prev);
+        const struct chunk *chunk = slab_chunk(slab, number);
+        CHECK(place->bin == bin && place->prev == prev);
         CHECK(!is_full(chunk) && !is_empty(chunk));
         prev = number;
     }
-    CHECK(of->spare == 0 || is_empty(place_chunk(slab_place(slab, of->spare))));
+    CHECK(of->spare == 0 || is_empty(slab_chunk(slab, of->spare)));
     CHECK(of->chunks >= chain_length(slab, of->partial) + (of->spare != 0));
 }
 
@@ -404,7 +408,7 @@ void slab_validate(const struct slab *slab)
         bytes += slab->top->pages[i] ? sizeof(struct slab_page) : 0;
     for (uint32_t number = 1; number < slab->n_places; number++) {
         const struct place *place = slab_place(slab, number);
-        const struct chunk *chunk = place_chunk(place);
+        const struct chunk *chunk = slab_chunk(slab, number);
         without += chunk == NULL;
         if (!chunk)
             continue;
@@ -413,9 +417,9 @@ void slab_validate(const struct slab *slab)
         empty += is_empty(chunk);
         bytes += chunk_bytes(chunk->slot_size, chunk->n_slots);
     }
-    for (uint32_t class = 0; class < SLAB_CLASSES; class ++) {
-        validate_class(slab, class);
-        spares += slab->classes[class].spare != 0;
+    for (uint32_t bin = 0; bin < SLAB_BINS; bin++) {
+        validate_bin(slab, bin);
+        spares += slab->bins[bin].spare != 0;
     }
     CHECK(without == chain_length(slab, slab->free_number));
     CHECK(empty == spares + chain_length(slab, slab->emptied));

@@ -1,7 +1,7 @@
 /* Room for rows of any size, found again by a 32-bit ref, with versions for pins.
  *
- *   ref:    [ chunk number 25 | slot 7 ]                    0 is no ref
- *   places: top -> pages of 64 places, one per chunk number
+ *   ref:    [ chunk number 23 | where in the chunk, in words of 8 bytes: 9 ]    0 is no ref
+ *   pages:  top -> pages of 64 chunk numbers: [ chunk ] ...  [ struct place ] ...
  *   chunk:  [ struct chunk: epoch, older version, live slots ][ slot ][ slot ] ...
  *
  * A chunk holds slots of one size class, up to 4 KiB of them (fewer while the class is small); a
@@ -21,13 +21,14 @@
 #include "pe/output/pins.h"
 #include "runtime/base/base.h"
 
-#define SLAB_SLOT_BITS 7
-#define SLAB_SLOTS     (1u << SLAB_SLOT_BITS)
-#define SLAB_CHUNK     4096u /* bytes of a full-grown chunk */
-#define SLAB_SMALL     512u  /* the largest slot that shares a chunk */
-#define SLAB_CLASSES   32
-#define SLAB_PAGE      64u /* places in a page */
-#define SLAB_CHUNKS    (1u << (32 - SLAB_SLOT_BITS))
+#define SLAB_REF_BITS 9
+#define SLAB_REF_MASK ((1u << SLAB_REF_BITS) - 1)
+#define SLAB_SLOTS    128u  /* in a chunk */
+#define SLAB_CHUNK    4096u /* bytes of a full-grown chunk */
+#define SLAB_SMALL    512u  /* the largest slot that shares a chunk */
+#define SLAB_BINS     32
+#define SLAB_PAGE     64u /* places in a page */
+#define SLAB_CHUNKS   (1u << (32 - SLAB_REF_BITS))
 
 /* One version of a chunk; the slots follow. Immutable for pins from its publication in a place. */
 struct chunk {
@@ -39,18 +40,19 @@ struct chunk {
     uint32_t n_slots;
 };
 
+/* What the owner knows of a chunk. */
 struct place {
-    /* release in slab.c when a version is put here pairs with acquire in slab_view_next; the owner
-     * itself reads it relaxed. */
-    struct chunk *_Atomic chunk;
-    uint64_t epoch; /* of the chunk: the owner's copy, beside what it needs anyway */
+    uint64_t epoch; /* the chunk's */
     uint32_t slot_size;
-    uint32_t prev; /* chunks of the class with free slots, or free numbers */
+    uint32_t prev; /* chunks of the bin with free slots, or numbers in a chain */
     uint32_t next;
-    uint8_t class;
+    uint8_t bin;
 };
 
 struct slab_page {
+    /* release in slab.c when a version is put here pairs with acquire in slab_view_next; the owner
+     * itself reads it relaxed. */
+    struct chunk *_Atomic chunks[SLAB_PAGE];
     struct place places[SLAB_PAGE];
 };
 
@@ -61,7 +63,7 @@ struct slab_top {
     struct slab_page *pages[];
 };
 
-struct slab_class {
+struct slab_bin {
     uint32_t partial; /* chunks with a live and a free slot, newest first; 0: none */
     uint32_t spare;   /* one chunk without a live slot; 0: none */
     uint32_t chunks;
@@ -73,7 +75,7 @@ struct slab {
     uint32_t n_places;    /* numbers below were given; the first is 1 */
     uint32_t free_number; /* numbers without a chunk, through next; 0: none */
     uint32_t emptied; /* numbers of chunks that only pins may still read, through next; 0: none */
-    struct slab_class classes[SLAB_CLASSES];
+    struct slab_bin bins[SLAB_BINS];
     size_t bytes; /* of all but what is retired */
 };
 
@@ -81,37 +83,42 @@ s4_status slab_init(struct slab *slab, struct pins *pins) MUST_USE;
 /* Nobody reads any more. */
 void slab_fini(struct slab *slab);
 
-static inline struct place *slab_place(const struct slab *slab, uint32_t number)
+static inline struct slab_page *slab_page(const struct slab *slab, uint32_t number)
 {
-    return &slab->top->pages[number / SLAB_PAGE]->places[number % SLAB_PAGE];
+    return slab->top->pages[number / SLAB_PAGE];
 }
 
-static inline struct chunk *place_chunk(const struct place *place)
+static inline struct place *slab_place(const struct slab *slab, uint32_t number)
 {
-    return atomic_load_explicit(&place->chunk, memory_order_relaxed);
+    return &slab_page(slab, number)->places[number % SLAB_PAGE];
+}
+
+static inline struct chunk *slab_chunk(const struct slab *slab, uint32_t number)
+{
+    return atomic_load_explicit(&slab_page(slab, number)->chunks[number % SLAB_PAGE],
+                                memory_order_relaxed);
 }
 
 static inline char *slab_at(const struct slab *slab, uint32_t ref)
 {
-    const struct place *place = slab_place(slab, ref >> SLAB_SLOT_BITS);
-    return (char *)(place_chunk(place) + 1) + (size_t)(ref % SLAB_SLOTS) * place->slot_size;
+    return (char *)slab_chunk(slab, ref >> SLAB_REF_BITS) + (size_t)(ref & SLAB_REF_MASK) * 8;
 }
 
 /* The slot that `size` bytes get, and the one that a ref has. */
 uint32_t slab_slot_size(size_t size);
 static inline uint32_t slab_size(const struct slab *slab, uint32_t ref)
 {
-    return slab_place(slab, ref >> SLAB_SLOT_BITS)->slot_size;
+    return slab_place(slab, ref >> SLAB_REF_BITS)->slot_size;
 }
 
 s4_status slab_copy(struct slab *slab, uint32_t number) MUST_USE;
 /* From now on, until the next pin, the slot may be changed and given back. */
 static inline s4_status slab_writable(struct slab *slab, uint32_t ref)
 {
-    uint32_t number = ref >> SLAB_SLOT_BITS;
-    if (LIKELY(!pins_see(slab->pins, slab_place(slab, number)->epoch)))
+    if (LIKELY(slab->pins->newest == 0))
         return S4_OK;
-    return slab_copy(slab, number);
+    uint32_t number = ref >> SLAB_REF_BITS;
+    return pins_see(slab->pins, slab_place(slab, number)->epoch) ? slab_copy(slab, number) : S4_OK;
 }
 
 /* A slot for `size` bytes, live and writable, its content undefined. S4_NO_MEMORY, S4_FULL. */

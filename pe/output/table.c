@@ -355,19 +355,26 @@ static bool fits(const struct table *table, uint32_t old, uint64_t bytes)
     return table->counters.bytes - before + bytes <= table->bytes_max;
 }
 
+/* Whether a row of this size gets the slot that it has. */
+static bool stays(const struct table *table, uint32_t ref, size_t key_len, size_t size)
+{
+    uint32_t sizes = *row_sizes(table, slab_at(&table->slab, ref));
+    return LIKELY(sizes_row(sizes) == size) ||
+           slab_slot_size(row_offset(table->head, key_len) + size) == slab_size(&table->slab, ref);
+}
+
 static s4_status put(struct table *table, uint32_t tag, const void *key, size_t key_len,
                      const struct value *row)
 {
     uint32_t ref = table_lookup(table, tag, key, key_len);
-    size_t size = row_offset(table->head, key_len) + row->size;
     if (!table->head && !fits(table, ref, table_row_bytes(key_len, row->size)))
         return S4_FULL;
     if (ref == 0)
         TRY(insert(table, tag, key, key_len, row));
-    else if (LIKELY(slab_slot_size(size) == slab_size(&table->slab, ref)))
+    else if (LIKELY(stays(table, ref, key_len, row->size)))
         TRY(overwrite(table, ref, row));
     else
-        TRY(move(table, tag, ref, size, row));
+        TRY(move(table, tag, ref, row_offset(table->head, key_len) + row->size, row));
     table->counters.published++;
     return table->head ? drop_oldest(table) : S4_OK;
 }
@@ -403,6 +410,23 @@ s4_status table_unpublish(struct table *table, uint64_t hash, const void *key, s
     TRY(remove_row(table, ref, UNDO_UNPUBLISH));
     table->counters.unpublished++;
     return S4_OK;
+}
+
+void table_prefetch_index(const struct table *table, uint64_t hash)
+{
+    struct rowindex_probe probe = rowindex_probe(&table->index, rowindex_tag(hash));
+    __builtin_prefetch(&probe.entries[probe.at]);
+}
+
+void table_prefetch_row(const struct table *table, uint64_t hash)
+{
+    struct rowindex_probe probe = rowindex_probe(&table->index, rowindex_tag(hash));
+    uint32_t ref = rowindex_next(&probe);
+    if (ref == 0)
+        return;
+    const char *slot = slab_at(&table->slab, ref);
+    __builtin_prefetch(slot, 1);
+    __builtin_prefetch(slot + CACHE_LINE, 1);
 }
 
 bool table_find(const struct table *table, uint64_t hash, const void *key, size_t key_len,

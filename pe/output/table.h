@@ -42,6 +42,12 @@ s4_status table_publish(struct table *table, uint64_t hash, const void *key, siz
 s4_status table_unpublish(struct table *table, uint64_t hash, const void *key,
                           size_t key_len) MUST_USE;
 
+/* For callers that know a group of keys ahead: brings what a publish of this hash will look at into
+ * the cache, in two steps with the rest of the group between them. Never wrong, at worst useless.
+ */
+void table_prefetch_index(const struct table *table, uint64_t hash);
+void table_prefetch_row(const struct table *table, uint64_t hash);
+
 /* Ends a call: its changes stay, or are taken back. Nothing changed: nothing happens. */
 void table_commit(struct table *table);
 void table_rollback(struct table *table);
