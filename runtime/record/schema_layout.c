@@ -46,6 +46,8 @@ static void place_fields(struct type *type, struct field *fields)
 {
     uint32_t at = 0;
     uint32_t n = type->n_fields;
+    for (uint32_t i = 0; i < n; i++)
+        fields[i].declared = i;
     for (uint32_t i = 0; i < n;) {
         uint32_t members = 1;
         while (fields[i].oneof >= 0 && i + members < n &&

@@ -7,8 +7,8 @@
 #include "runtime/base/rng.h"
 #include "runtime/record/codec.h"
 
-/* A message with anything in it that protobuf-c can pack: values at the ends of their ranges, texts of
- * all lengths, NULL and default pointers, absent fields with garbage behind them, unknown cases.
+/* A message with anything in it that protobuf-c can pack: values at the ends of their ranges, texts
+ * of all lengths, NULL and default pointers, absent fields with garbage behind them, unknown cases.
  * `depth` bounds the nesting. Never NULL; lives in the arena. What lies between the members of the
  * structs is filled with `filler`. */
 ProtobufCMessage *message_random(const ProtobufCMessageDescriptor *type, struct rng *rng,
