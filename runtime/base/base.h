@@ -15,6 +15,7 @@
 #define PRINTF(f, a) __attribute__((format(printf, f, a)))
 #define LIKELY(x)   __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define COLD        __attribute__((cold, noinline)) /* errors: out of the way of what is hot */
 #define CACHE_LINE  64
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))

@@ -17,7 +17,7 @@ void buffer_fini(struct buffer *buffer)
     *buffer = (struct buffer){ 0 };
 }
 
-static bool make_room(struct buffer *buffer, size_t size)
+static COLD bool grow(struct buffer *buffer, size_t size)
 {
     void *data = buffer->data;
     if (size > SIZE_MAX - buffer->size ||
@@ -25,6 +25,11 @@ static bool make_room(struct buffer *buffer, size_t size)
         return false;
     buffer->data = data;
     return true;
+}
+
+static inline bool make_room(struct buffer *buffer, size_t size)
+{
+    return LIKELY(size <= buffer->capacity - buffer->size) || grow(buffer, size);
 }
 
 char *buffer_room(struct buffer *buffer, size_t size)

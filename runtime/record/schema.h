@@ -84,6 +84,7 @@ struct field {
 struct type {
     const char *name; /* full: "package.Message" */
     uint32_t n_fields;
+    uint32_t n_required;          /* fields that are required */
     const struct field *fields;   /* in the order of the struct: those outside of oneofs as declared,
                                      then oneof after oneof, the members of one by rising id */
     const uint16_t *by_id;        /* indexes into fields, by rising id */

@@ -70,6 +70,8 @@ static s4_status index_type(struct schema *schema, struct type *type, struct dia
             return diag_set(diag, S4_MALFORMED, "type %s: two fields are named %s", type->name,
                             field->name);
     }
+    for (uint32_t i = 0; i < type->n_fields; i++)
+        type->n_required += fields[i].label == PROTOBUF_C_LABEL_REQUIRED;
     type->by_id = by_id;
     type->by_name = by_name;
     return S4_OK;

@@ -9,6 +9,7 @@
 #include "runtime/base/mem.h"
 
 #define WRITER_BASE 40 /* header, and an empty key */
+_Static_assert((RECORD_MAX & (RECORD_MAX - 1)) == 0, "doubling must not pass the limit");
 
 void writer_init(struct writer *writer)
 {
@@ -28,8 +29,7 @@ static void fail(struct writer *writer, s4_status error)
     writer->error = error;
 }
 
-/* Makes `size` bytes available behind `used`. */
-static bool reserve(struct writer *writer, size_t size)
+static COLD bool grow(struct writer *writer, size_t size)
 {
     if (writer->failed)
         return false;
@@ -44,6 +44,15 @@ static bool reserve(struct writer *writer, size_t size)
     }
     writer->data = data;
     return true;
+}
+
+/* Makes `size` bytes available behind `used`. The capacity doubles up to RECORD_MAX, a power of
+ * two, so what it holds is within the limit. */
+static inline bool reserve(struct writer *writer, size_t size)
+{
+    if (LIKELY(size <= writer->capacity - writer->used) && !writer->failed)
+        return true;
+    return grow(writer, size);
 }
 
 static void zero_to(struct writer *writer, size_t used)
@@ -80,8 +89,12 @@ void writer_start(struct writer *writer, const struct type *type)
     writer->used = 0;
     writer->failed = false;
     writer->error = S4_OK;
-    writer_room(writer, WRITER_BASE);
-    writer_message(writer, type);
+    size_t size = WRITER_BASE + type->image_size;
+    if (!reserve(writer, size))
+        return;
+    memset(writer->data, 0, WRITER_BASE);
+    memcpy(writer->data + WRITER_BASE, type->initial, type->image_size);
+    writer->used = size;
 }
 
 uint32_t writer_image(const struct writer *writer)
@@ -107,9 +120,10 @@ uint32_t writer_bytes(struct writer *writer, const void *data, size_t len)
 
 s4_status writer_finish(struct writer *writer, struct value *value)
 {
-    writer_room(writer, 0);
-    if (writer->failed)
+    size_t used = align_up(writer->used, 8);
+    if (!reserve(writer, used - writer->used))
         return writer->error;
+    zero_to(writer, used);
     *value = (struct value){
         .type = writer->type,
         .record = writer->data,
