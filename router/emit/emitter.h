@@ -1,0 +1,122 @@
+/* The emitter: turns an event into records in the open blocks of the workers that own its keys.
+ *
+ * One per app and thread that emits (a worker, an intake). What one call of a handler emits is taken
+ * back whole if the call fails: emitter_begin, emits, then emitter_commit or emitter_rollback; blocks
+ * that fill up in between leave only with the commit. Records are numbered per link as they are
+ * written (link.h). Owner thread only.
+ */
+#ifndef ROUTER_EMIT_EMITTER_H
+#define ROUTER_EMIT_EMITTER_H
+
+#include "router/key/key.h"
+#include "router/link/link.h"
+#include "router/map/slots.h"
+#include "runtime/record/block.h"
+#include "runtime/record/codec.h"
+#include "runtime/record/writer.h"
+
+/* How the records of one (stream, key specification) pair find their partitions. */
+enum route_kind { ROUTE_KEYED = 1, ROUTE_KEYLESS, ROUTE_BROADCAST, ROUTE_SLOT };
+
+struct route {
+    uint16_t number;              /* of the pair: the record's stream */
+    uint8_t kind;
+    uint16_t slot;                /* ROUTE_SLOT: where the singleton lives */
+    const struct codec *codec;    /* of the stream's type */
+    codec_put_fn *put;
+    struct key_spec spec;         /* ROUTE_KEYED */
+};
+
+/* What the event itself brings. */
+struct emission {
+    uint64_t time;        /* of the record */
+    uint16_t keyless;     /* the slot that keyless records go to */
+    uint8_t hop;
+    uint8_t flags;
+};
+
+struct emitter_options {
+    const struct slot_map *map;
+    struct block_pool *pool;
+    uint32_t workers;     /* destinations: all workers of all nodes */
+    uint16_t app;
+    /* Takes a block (with its hold) for its destination. */
+    void (*send)(void *user, struct block *block);
+    void *user;
+};
+
+struct emitter_open {
+    struct block *block;  /* owned; NULL: none */
+    uint64_t call;        /* the last call that wrote to it */
+};
+
+struct emitter_mark {
+    struct block *block;  /* open when the call first wrote; NULL: none was */
+    uint32_t used;
+    uint32_t count;
+    uint16_t worker;
+};
+
+struct emitter {
+    struct emitter_options options;
+    struct emitter_open *open;      /* per destination */
+    uint64_t call;
+    uint32_t emitted;               /* records of this call */
+    uint32_t emits_max;             /* of one call */
+    uint32_t n_marks;
+    uint32_t n_open;
+    struct emitter_mark *marks;     /* per destination touched in this call */
+    struct block *sealed;           /* full blocks of this call, oldest first */
+    struct block **sealed_end;
+    uint16_t src;                   /* the source now, and its counters: [slots] */
+    uint32_t *links;
+    uint64_t now_us;                /* stamped on blocks that are opened */
+    struct keys keys;
+    _Atomic uint64_t begun;         /* blocks opened so far; written here, read by anybody */
+};
+
+s4_status emitter_init(struct emitter *emitter, const struct emitter_options *options,
+                       uint32_t emits_max) MUST_USE;
+void emitter_fini(struct emitter *emitter); /* zeroed memory is fine; open blocks are dropped */
+
+/* From now on records come from this source; `links` is its counters per slot. */
+static inline void emitter_source(struct emitter *emitter, uint16_t src, uint32_t *links)
+{
+    emitter->src = src;
+    emitter->links = links;
+}
+
+static inline void emitter_begin(struct emitter *emitter)
+{
+    emitter->call++;
+    emitter->emitted = 0;
+    emitter->n_marks = 0;
+}
+
+void emitter_send_sealed(struct emitter *emitter);
+
+static inline void emitter_commit(struct emitter *emitter)
+{
+    if (UNLIKELY(emitter->sealed != NULL))
+        emitter_send_sealed(emitter);
+}
+
+void emitter_rollback(struct emitter *emitter);
+
+/* Emits one event to one route: as a protoc-c struct, or as a value. How many records it gave is added
+ * to emitter->emitted (0 when a key part is absent). S4_FULL: over emits_max; S4_TOO_LARGE: a record
+ * over RECORD_MAX, a key over RECORD_KEY_MAX; S4_NO_MEMORY. After an error the call must roll back. */
+s4_status emitter_emit(struct emitter *emitter, const struct route *route,
+                       const struct emission *emission, const void *message) MUST_USE;
+s4_status emitter_emit_value(struct emitter *emitter, const struct route *route,
+                             const struct emission *emission, const struct value *value) MUST_USE;
+
+/* A record with given key bytes for one slot: what the engine itself sends. */
+s4_status emitter_emit_raw(struct emitter *emitter, uint16_t stream, uint16_t slot,
+                           const struct emission *emission, const char *key, size_t key_len,
+                           const void *attributes, size_t size) MUST_USE;
+
+/* Sends all open blocks that hold anything; true: there was one. Not inside a call. */
+bool emitter_flush(struct emitter *emitter);
+
+#endif

@@ -1,0 +1,499 @@
+/* The worker's loop; see the header for what it promises.
+ *
+ * The way of a block: inbox -> block_take_in (sort, runs) -> partitions' queues -> ready lists by hops
+ * -> ops->records -> block_done, release. `struct block_runs` is what a worker knows of one block: the
+ * order of its records and its runs; it is recycled with the blocks, so that the steady state does not
+ * allocate.
+ *
+ * Rules: a partition is in at most one ready list, exactly while it has a run and is not stalled; the
+ * list is that of its oldest run's hops; a block is released when its last run is done.
+ */
+#include "runtime/actor/worker.h"
+
+#include <errno.h>
+#include <poll.h>
+
+#include "runtime/base/mem.h"
+
+#define RUNS_PER_ROUND 64   /* before the inbox, the clock and the timers are looked at again */
+#define WAIT_MAX_US    100000u
+#define ORDER_UNIT     8u
+
+struct block_runs {
+    struct block_runs *next; /* in the free list */
+    struct block *block;
+    uint32_t n_runs;
+    uint32_t runs_left;
+    uint32_t order_max;
+    uint32_t runs_max;
+    uint16_t *order;         /* offsets / ORDER_UNIT, partition by partition */
+    struct run *runs;
+};
+
+struct worker {
+    struct worker_options options;
+    struct inbox inbox;
+    struct block *kept;      /* from itself, oldest first */
+    struct block **kept_end;
+    uint64_t now_us;
+    uint64_t tick_us;        /* when ops->tick wants to be called */
+    uint64_t flushed_us;
+    uint64_t ready_bits[WORKER_HOPS / 64];
+    struct {
+        struct partition *first;
+        struct partition *last;
+    } ready[WORKER_HOPS];
+    struct block_runs *free_runs;
+    uint32_t *counts;        /* per slot; all zero between two blocks */
+    uint16_t *touched;
+    uint16_t *places;        /* scratch: destination of the i-th record */
+    uint32_t places_max;
+    pthread_t thread;
+    bool has_thread;
+    _Atomic bool stop;       /* relaxed: only ends the loop; the join orders the rest */
+};
+
+/* ---- runs ---------------------------------------------------------------------------------- */
+
+const struct record *run_record(const struct run *run, uint32_t i)
+{
+    const struct block_runs *runs = run->runs;
+    return (const struct record *)(const void *)(runs->block->data +
+                                                 (size_t)runs->order[run->first + i] * ORDER_UNIT);
+}
+
+const struct block *run_block(const struct run *run)
+{
+    return run->runs->block;
+}
+
+const char *run_data(const struct run *run)
+{
+    return run->runs->block->data;
+}
+
+const uint16_t *run_order(const struct run *run)
+{
+    return run->runs->order + run->first;
+}
+
+static bool runs_grow(struct block_runs *runs, uint32_t records, uint32_t n_runs)
+{
+    if (records > runs->order_max) {
+        uint16_t *order = mem_realloc(runs->order, records * sizeof *order);
+        if (!order)
+            return false;
+        runs->order = order;
+        runs->order_max = records;
+    }
+    if (n_runs > runs->runs_max) {
+        struct run *list = mem_realloc(runs->runs, n_runs * sizeof *list);
+        if (!list)
+            return false;
+        runs->runs = list;
+        runs->runs_max = n_runs;
+    }
+    return true;
+}
+
+static struct block_runs *runs_take(struct worker *worker)
+{
+    struct block_runs *runs = worker->free_runs;
+    if (runs) {
+        worker->free_runs = runs->next;
+        return runs;
+    }
+    return mem_zalloc(sizeof *runs);
+}
+
+static void runs_give(struct worker *worker, struct block_runs *runs)
+{
+    runs->next = worker->free_runs;
+    worker->free_runs = runs;
+}
+
+static void runs_destroy(struct block_runs *runs)
+{
+    mem_free(runs->order);
+    mem_free(runs->runs);
+    mem_free(runs);
+}
+
+static void run_finish(struct worker *worker, struct run *run)
+{
+    struct block_runs *runs = run->runs;
+    if (--runs->runs_left > 0)
+        return;
+    struct block *block = runs->block;
+    runs_give(worker, runs);
+    worker->options.ops->block_done(worker->options.user, block);
+    block_release(block);
+}
+
+/* ---- ready lists --------------------------------------------------------------------------- */
+
+static void ready_push(struct worker *worker, struct partition *partition)
+{
+    if (partition->ready || partition->stalled || !partition->oldest)
+        return;
+    uint8_t hops = partition->oldest->runs->block->hops;
+    partition->ready = true;
+    partition->ready_next = NULL;
+    if (worker->ready[hops].first)
+        worker->ready[hops].last->ready_next = partition;
+    else
+        worker->ready[hops].first = partition;
+    worker->ready[hops].last = partition;
+    worker->ready_bits[hops / 64] |= UINT64_C(1) << (hops % 64);
+}
+
+static struct partition *ready_pop(struct worker *worker)
+{
+    for (int word = WORKER_HOPS / 64 - 1; word >= 0; word--) {
+        uint64_t bits = worker->ready_bits[word];
+        if (bits == 0)
+            continue;
+        uint32_t bit = 63u - (uint32_t)__builtin_clzll(bits);
+        uint32_t hops = (uint32_t)word * 64 + bit;
+        struct partition *partition = worker->ready[hops].first;
+        worker->ready[hops].first = partition->ready_next;
+        if (!partition->ready_next)
+            worker->ready_bits[word] &= ~(UINT64_C(1) << bit);
+        partition->ready = false;
+        return partition;
+    }
+    return NULL;
+}
+
+/* A partition whose queue was emptied from outside must leave its ready list. */
+static void ready_remove(struct worker *worker, struct partition *partition)
+{
+    if (!partition->ready)
+        return;
+    for (uint32_t hops = 0; hops < WORKER_HOPS; hops++) {
+        struct partition **at = &worker->ready[hops].first;
+        struct partition *before = NULL;
+        for (; *at; before = *at, at = &(*at)->ready_next) {
+            if (*at != partition)
+                continue;
+            *at = partition->ready_next;
+            if (worker->ready[hops].last == partition)
+                worker->ready[hops].last = before;
+            if (!worker->ready[hops].first)
+                worker->ready_bits[hops / 64] &= ~(UINT64_C(1) << (hops % 64));
+            partition->ready = false;
+            return;
+        }
+    }
+}
+
+void partition_resume(struct worker *worker, struct partition *partition)
+{
+    partition->stalled = false;
+    ready_push(worker, partition);
+}
+
+uint64_t partition_waiting(const struct partition *partition)
+{
+    uint64_t n = 0;
+    for (const struct run *run = partition->oldest; run; run = run->next)
+        n += run->count - run->done;
+    return n;
+}
+
+uint64_t partition_clear(struct worker *worker, struct partition *partition)
+{
+    uint64_t n = partition_waiting(partition);
+    ready_remove(worker, partition);
+    struct run *run = partition->oldest;
+    partition->oldest = partition->newest = NULL;
+    while (run) {
+        struct run *next = run->next;
+        run_finish(worker, run);
+        run = next;
+    }
+    return n;
+}
+
+/* ---- taking a block in --------------------------------------------------------------------- */
+
+/* Counts the records per destination; answers how many destinations there are. */
+static uint32_t sort_count(struct worker *worker, const struct block *block)
+{
+    uint32_t n_touched = 0;
+    uint32_t i = 0;
+    const struct record *end = block_end(block);
+    for (const struct record *r = block_first(block); r < end; r = record_next(r)) {
+        uint16_t slot = r->dst;
+        if (worker->counts[slot]++ == 0)
+            worker->touched[n_touched++] = slot;
+        worker->places[i++] = slot;
+    }
+    return n_touched;
+}
+
+/* Makes one run per destination and turns the counts into places in the order. */
+static void sort_runs(struct worker *worker, struct block_runs *runs, uint32_t n_touched)
+{
+    uint32_t at = 0;
+    for (uint32_t t = 0; t < n_touched; t++) {
+        uint16_t slot = worker->touched[t];
+        runs->runs[t] = (struct run){
+            .partition = worker->options.ops->partition(worker->options.user, runs->block->app,
+                                                        slot),
+            .runs = runs,
+            .first = at,
+            .count = worker->counts[slot],
+        };
+        uint32_t count = worker->counts[slot];
+        worker->counts[slot] = at;
+        at += count;
+    }
+}
+
+static void sort_place(struct worker *worker, struct block_runs *runs)
+{
+    const struct block *block = runs->block;
+    const struct record *end = block_end(block);
+    uint32_t i = 0;
+    for (const struct record *r = block_first(block); r < end; r = record_next(r)) {
+        size_t offset = (size_t)((const char *)r - block->data);
+        runs->order[worker->counts[worker->places[i++]]++] = (uint16_t)(offset / ORDER_UNIT);
+    }
+}
+
+static bool scratch_grow(struct worker *worker, uint32_t records)
+{
+    if (records <= worker->places_max)
+        return true;
+    uint16_t *places = mem_realloc(worker->places, records * sizeof *places);
+    if (!places)
+        return false;
+    worker->places = places;
+    worker->places_max = records;
+    return true;
+}
+
+static void run_queue(struct worker *worker, struct run *run)
+{
+    struct partition *partition = run->partition;
+    run->next = NULL;
+    if (partition->newest)
+        partition->newest->next = run;
+    else
+        partition->oldest = run;
+    partition->newest = run;
+    ready_push(worker, partition);
+}
+
+/* Orders a block's records and queues its runs. Memory is needed only while the working set grows; an
+ * engine that cannot have these few kilobytes cannot go on without losing records. */
+static void block_take_in(struct worker *worker, struct block *block)
+{
+    struct block_runs *runs = runs_take(worker);
+    CHECK(runs && scratch_grow(worker, block->count));
+    runs->block = block;
+    uint32_t n_touched = sort_count(worker, block);
+    CHECK(runs_grow(runs, block->count, n_touched));
+    sort_runs(worker, runs, n_touched);
+    sort_place(worker, runs);
+    for (uint32_t t = 0; t < n_touched; t++)
+        worker->counts[worker->touched[t]] = 0;
+    runs->n_runs = n_touched;
+    runs->runs_left = n_touched + 1; /* one for this function */
+    for (uint32_t t = 0; t < n_touched; t++) {
+        if (runs->runs[t].partition)
+            run_queue(worker, &runs->runs[t]);
+        else
+            run_finish(worker, &runs->runs[t]);
+    }
+    struct run self = { .runs = runs };
+    run_finish(worker, &self);
+}
+
+static bool take_in(struct worker *worker)
+{
+    bool any = false;
+    struct block *lists[2] = { worker->kept, inbox_take_blocks(&worker->inbox) };
+    worker->kept = NULL;
+    worker->kept_end = &worker->kept;
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        for (struct block *block = lists[i]; block;) {
+            struct block *next = block->next;
+            block_take_in(worker, block);
+            block = next;
+            any = true;
+        }
+    }
+    for (struct message *m = inbox_take_messages(&worker->inbox); m;) {
+        struct message *next = m->next;
+        m->run(worker->options.user, m);
+        m = next;
+        any = true;
+    }
+    return any;
+}
+
+/* ---- the loop ------------------------------------------------------------------------------ */
+
+static bool execute_one(struct worker *worker)
+{
+    struct partition *partition = ready_pop(worker);
+    if (!partition)
+        return false;
+    struct run *run = partition->oldest;
+    run->done = worker->options.ops->records(worker->options.user, partition, run);
+    if (run->done >= run->count) {
+        partition->oldest = run->next;
+        if (!partition->oldest)
+            partition->newest = NULL;
+        run_finish(worker, run);
+    }
+    ready_push(worker, partition);
+    return true;
+}
+
+static void look_at_clock(struct worker *worker)
+{
+    uint64_t now = worker->options.clock->wall_us(worker->options.clock);
+    if (now > worker->now_us)
+        worker->now_us = now;
+}
+
+bool worker_step(struct worker *worker)
+{
+    const struct worker_ops *ops = worker->options.ops;
+    void *user = worker->options.user;
+    look_at_clock(worker);
+    bool any = take_in(worker);
+    uint32_t n = 0;
+    while (n < RUNS_PER_ROUND && execute_one(worker))
+        n++;
+    any |= n > 0;
+    if (worker->now_us >= worker->tick_us) {
+        worker->tick_us = ops->tick(user);
+        any |= worker->kept != NULL;
+    }
+    bool starved = n == 0 && !worker->kept && !ops->idle(user);
+    if (starved || worker->now_us - worker->flushed_us >= worker->options.flush_us) {
+        worker->flushed_us = worker->now_us;
+        any |= ops->flush(user);
+    }
+    return any || !starved || worker->kept;
+}
+
+static void default_wait(struct inbox *inbox, uint64_t timeout_us)
+{
+    struct pollfd fd = { .fd = inbox->wake_fd, .events = POLLIN };
+    struct timespec t = { .tv_sec = (time_t)(timeout_us / 1000000),
+                          .tv_nsec = (long)(timeout_us % 1000000) * 1000 };
+    ppoll(&fd, 1, &t, NULL);
+}
+
+static void worker_sleep(struct worker *worker)
+{
+    if (!inbox_sleep(&worker->inbox))
+        return;
+    uint64_t wait_us = WAIT_MAX_US;
+    if (worker->tick_us < worker->now_us + wait_us)
+        wait_us = worker->tick_us > worker->now_us ? worker->tick_us - worker->now_us : 0;
+    if (wait_us > 0 && !atomic_load_explicit(&worker->stop, memory_order_relaxed)) {
+        if (worker->options.ops->wait)
+            worker->options.ops->wait(worker->options.user, &worker->inbox, wait_us);
+        else
+            default_wait(&worker->inbox, wait_us);
+    }
+    inbox_woken(&worker->inbox);
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *worker = arg;
+    while (!atomic_load_explicit(&worker->stop, memory_order_relaxed))
+        if (!worker_step(worker))
+            worker_sleep(worker);
+    return NULL;
+}
+
+s4_status worker_create(const struct worker_options *options, struct worker **worker)
+{
+    struct worker *w = mem_zalloc(sizeof *w);
+    if (!w)
+        return S4_NO_MEMORY;
+    w->options = *options;
+    w->kept_end = &w->kept;
+    w->counts = mem_calloc(options->slots, sizeof *w->counts);
+    w->touched = mem_calloc(options->slots, sizeof *w->touched);
+    if (!w->counts || !w->touched || inbox_init(&w->inbox) != S4_OK) {
+        mem_free(w->counts);
+        mem_free(w->touched);
+        mem_free(w);
+        return S4_NO_MEMORY;
+    }
+    look_at_clock(w);
+    *worker = w;
+    return S4_OK;
+}
+
+s4_status worker_start(struct worker *worker, const char *name)
+{
+    if (pthread_create(&worker->thread, NULL, worker_main, worker) != 0)
+        return S4_UNAVAILABLE;
+    worker->has_thread = true;
+    pthread_setname_np(worker->thread, name);
+    return S4_OK;
+}
+
+void worker_stop(struct worker *worker)
+{
+    if (!worker->has_thread)
+        return;
+    atomic_store_explicit(&worker->stop, true, memory_order_relaxed);
+    atomic_store(&worker->inbox.sleeping, 1); /* forces the write that ends a sleep */
+    inbox_wake(&worker->inbox);
+    pthread_join(worker->thread, NULL);
+    worker->has_thread = false;
+}
+
+void worker_destroy(struct worker *worker)
+{
+    if (!worker)
+        return;
+    for (struct block *block = worker->kept; block;) {
+        struct block *next = block->next;
+        block_release(block);
+        block = next;
+    }
+    inbox_fini(&worker->inbox);
+    while (worker->free_runs) {
+        struct block_runs *runs = worker->free_runs;
+        worker->free_runs = runs->next;
+        runs_destroy(runs);
+    }
+    mem_free(worker->counts);
+    mem_free(worker->touched);
+    mem_free(worker->places);
+    mem_free(worker);
+}
+
+void worker_send(struct worker *worker, struct block *block)
+{
+    inbox_push_block(&worker->inbox, block);
+}
+
+void worker_post(struct worker *worker, struct message *message)
+{
+    inbox_push_message(&worker->inbox, message);
+}
+
+void worker_keep(struct worker *worker, struct block *block)
+{
+    block->next = NULL;
+    *worker->kept_end = block;
+    worker->kept_end = &block->next;
+}
+
+uint64_t worker_now_us(const struct worker *worker)
+{
+    return worker->now_us;
+}
