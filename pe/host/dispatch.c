@@ -1,0 +1,218 @@
+/* From a run to its instances: the hot loop.
+ *
+ * A run's records are taken in groups. For a group the index words of all records are fetched, then
+ * the entries, then each record runs to completion on its instance; so the misses of a group overlap.
+ * Per record: the link is judged, the event is decoded once into the worker's scratch, and handed to
+ * each prototype that hears the pair. Clock, counters and memory marks are looked at per run or block.
+ */
+#include "pe/host/host.h"
+
+#include "runtime/base/asan.h"
+
+const void *host_decode(struct host_worker *worker, const struct host_pair *pair,
+                        const struct record *record)
+{
+    arena_reset(&worker->arena);
+    asan_unpoison(worker->event, HOST_EVENT_SIZE);
+    return pair->get(pair->route.codec, (const char *)record, record_attributes(record),
+                     worker->event, &worker->arena);
+}
+
+/* A repeat is dropped and counted; a gap cannot be while connections do not fail. */
+static bool judged_away(struct host_ctx *ctx, const struct record *record, enum link_verdict verdict)
+{
+    struct host_counters *counters = host_counters(ctx->worker, ctx->app);
+    if (verdict == LINK_REPEAT) {
+        count_add(&counters->link_repeats, 1);
+        return true;
+    }
+    engine_fault(ctx->app->engine,
+                 "app %s: link %u -> %u: got record %u, a record before it is missing",
+                 ctx->app->graph->app, record->src, record->dst, record->seq);
+    return true;
+}
+
+/* One record to all who hear it. False: the partition stalls before it is done. */
+static inline bool dispatch_record(struct host_ctx *ctx, const struct record *record)
+{
+    struct host_partition *p = ctx->partition;
+    if (LIKELY(!p->resuming)) {
+        enum link_verdict verdict = link_judge(&p->links_in, record);
+        if (UNLIKELY(verdict != LINK_APPLY) && judged_away(ctx, record, verdict))
+            return true;
+    }
+    if (UNLIKELY(record->stream >= RECORD_STREAM_RESERVED))
+        return host_engine_record(ctx, record);
+    struct host_pair *pair = &ctx->app->pairs[record->stream];
+    if (ctx->app->event_time && record->time > p->now_us)
+        p->now_us = record->time;
+    ctx->record = record;
+    ctx->worker->crash_record = record;
+    ctx->emission.time = p->now_us;
+    ctx->emission.hop = (uint8_t)(record->hop + (record->hop < UINT8_MAX));
+    const void *event = host_decode(ctx->worker, pair, record);
+    if (UNLIKELY(!event)) {
+        host_dead_letter(ctx, record, NULL, S4_NO_MEMORY, "out of memory for the decoded event");
+        return true;
+    }
+    for (uint32_t sub = p->resuming ? p->resume_sub : 0; sub < pair->n_subs; sub++) {
+        if (UNLIKELY(!host_deliver(ctx, pair, sub, record, event))) {
+            p->resume_sub = sub; /* judged already: goes on from here */
+            p->resuming = true;
+            p->base.stalled = true;
+            return false;
+        }
+        p->resuming = false;
+    }
+    return true;
+}
+
+static inline const struct record *record_at(const char *data, uint16_t offset)
+{
+    return (const struct record *)(const void *)(data + (size_t)offset * 8);
+}
+
+static inline const struct instances *table_of(const struct host_partition *p,
+                                               const struct record *record)
+{
+    uint32_t stream = record->stream < p->app->n_pairs ? record->stream : 0;
+    return &p->tables[p->app->pairs[stream].subs[0].prototype];
+}
+
+/* Fetches what the group will touch: all index words, then all entries. */
+static inline void prefetch(const struct host_partition *p, const char *data, const uint16_t *order,
+                            uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const struct record *record = record_at(data, order[i]);
+        instances_prefetch_index(table_of(p, record), record->key_hash);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const struct record *record = record_at(data, order[i]);
+        instances_prefetch_entry(table_of(p, record), record->key_hash);
+    }
+}
+
+static void sample(struct host_ctx *ctx, const struct record *record, uint64_t started_ns,
+                   uint32_t n)
+{
+    if (record->stream >= ctx->app->n_pairs || n == 0)
+        return;
+    uint64_t ns = (host_now_ns() - started_ns) / n;
+    struct host_prototype *prototype =
+        &ctx->app->prototypes[ctx->app->pairs[record->stream].subs[0].prototype];
+    uint64_t before = atomic_load_explicit(&prototype->sampled_ns, memory_order_relaxed);
+    uint64_t smooth = before ? before - before / 8 + ns / 8 : ns;
+    atomic_store_explicit(&prototype->sampled_ns, smooth, memory_order_relaxed);
+}
+
+static uint32_t dispatch_group(struct host_ctx *ctx, const char *data, const uint16_t *order,
+                               uint32_t n)
+{
+    prefetch(ctx->partition, data, order, n);
+    bool timed = UNLIKELY(ctx->worker->groups++ % HOST_SAMPLE == 0);
+    uint64_t started_ns = timed ? host_now_ns() : 0;
+    uint32_t i = 0;
+    while (i < n && LIKELY(dispatch_record(ctx, record_at(data, order[i]))))
+        i++;
+    if (timed)
+        sample(ctx, record_at(data, order[0]), started_ns, i);
+    return i;
+}
+
+/* Per run, not per event: who got how many. */
+static void count_run(struct host_ctx *ctx, const struct run *run, uint32_t from, uint32_t to)
+{
+    struct host_counters *counters = host_counters(ctx->worker, ctx->app);
+    count_add(&counters->applied, to - from);
+    uint32_t i = from;
+    while (i < to) {
+        uint16_t stream = run_record(run, i)->stream;
+        uint32_t first = i++;
+        while (i < to && run_record(run, i)->stream == stream)
+            i++;
+        if (stream >= ctx->app->n_pairs)
+            continue;
+        const struct host_pair *pair = &ctx->app->pairs[stream];
+        for (uint32_t s = 0; s < pair->n_subs; s++)
+            count_add(&counters->prototypes[pair->subs[s].prototype].events, i - first);
+    }
+}
+
+static uint32_t run_records(void *user, struct partition *base, struct run *run)
+{
+    struct host_worker *worker = user;
+    struct host_partition *p = CONTAINER_OF(base, struct host_partition, base);
+    struct host_ctx *ctx = &worker->ctx;
+    if (UNLIKELY(atomic_load_explicit(&p->app->paused, memory_order_relaxed))) {
+        base->stalled = true;
+        return run->done;
+    }
+    uint32_t from = run->done;
+    uint32_t i = from;
+    const char *data = run_data(run);
+    const uint16_t *order = run_order(run);
+    host_enter(worker, p, worker_now_us(worker->actor));
+    while (i < run->count && !base->stalled) {
+        uint32_t n = (uint32_t)size_min(run->count - i, HOST_GROUP);
+        i += dispatch_group(ctx, data, order + i, n);
+    }
+    asan_poison(worker->event, HOST_EVENT_SIZE); /* an event is valid until its handler returns */
+    ctx->record = NULL;
+    worker->crash_record = NULL;
+    count_run(ctx, run, from, i);
+    host_run_end(ctx);
+    host_leave(worker);
+    return i;
+}
+
+/* After anything that ran on a partition: event timers that its time has passed, mailboxes whose turn
+ * it is, and when it wants to be called next. */
+void host_run_end(struct host_ctx *ctx)
+{
+    struct host_partition *p = ctx->partition;
+    if (UNLIKELY(p->turns.size > 0))
+        host_turns(ctx);
+    if (p->app->event_time && UNLIKELY(p->due_us <= p->now_us))
+        host_partition_tick(ctx);
+    host_partition_due(p);
+}
+
+static struct partition *find_partition(void *user, uint16_t number, uint16_t slot)
+{
+    struct host_worker *worker = user;
+    struct host_app *app = host_app_of(worker->engine, number);
+    struct host_partition *p = app ? app->partitions[slot] : NULL;
+    return p ? &p->base : NULL;
+}
+
+static void block_done(void *user, struct block *block)
+{
+    struct host_worker *worker = user;
+    struct host_app *app = host_app_of(worker->engine, block->app);
+    if (!app)
+        return;
+    counter *done = &host_counters(worker, app)->blocks_done;
+    atomic_store_explicit(done, count_get(done) + 1, memory_order_release); /* drain reads it */
+    atomic_fetch_sub_explicit(&app->queued, block->capacity, memory_order_relaxed);
+}
+
+static bool flush(void *user)
+{
+    struct host_worker *worker = user;
+    bool any = false;
+    for (uint32_t i = 0; i < ENGINE_APPS_MAX; i++)
+        if (worker->emitters[i].n_open)
+            any |= emitter_flush(&worker->emitters[i]);
+    return any;
+}
+
+const struct worker_ops host_worker_ops = {
+    .partition = find_partition,
+    .records = run_records,
+    .block_done = block_done,
+    .flush = flush,
+    .tick = host_tick,
+    .idle = host_idle,
+    .wait = NULL,
+};

@@ -1,0 +1,336 @@
+/* Feeds: events from files, standard input and apps' sources, stepped on the intake's thread (one of
+ * its own, or worker 0 when it has nothing else to do).
+ *
+ * A feed is stepped only while there is credit: waiting blocks of its app below a window, and the
+ * node's memory below the soft mark. Above the mark a stream that sheds loses what is given, counted;
+ * one that blocks is simply not asked.
+ */
+#include "pe/host/host.h"
+
+#include <poll.h>
+
+#define FEED_BUDGET    1024u        /* events per step */
+#define FEED_BATCH     256u         /* events that share a keyless slot: fixed, so that it does not
+                                       depend on how the feed is stepped */
+#define FEED_WINDOW    (4 * MIB)    /* of an app's blocks on their way, before its feeds wait */
+#define FEED_RETRY_US  1000u        /* a feed that had nothing is asked again after this */
+
+struct feeder {
+    struct host_app *app;
+    struct host_stream *stream;  /* NULL: the app's source */
+    uint64_t producer;           /* names the feed; batches count up */
+    uint64_t given;
+    uint64_t now_us;
+};
+
+struct feed_entry {
+    struct feed_entry *next;
+    struct feed *feed;           /* NULL: the app's source */
+    struct feeder feeder;
+    uint64_t asleep_until_us;
+    bool over;                   /* to be unlinked by the stepping thread */
+};
+
+static uint16_t keyless_slot(const struct feeder *feeder)
+{
+    return intake_keyless_slot(feeder->producer, feeder->given / FEED_BATCH,
+                               feeder->app->engine->map.slots);
+}
+
+static struct host_counters *feed_counters(struct feeder *feeder)
+{
+    return &feeder->app->feed_counters;
+}
+
+s4_status feeder_give(struct feeder *feeder, const struct value *event)
+{
+    struct host_app *app = feeder->app;
+    struct emitter *emitter = &app->feed_emitter;
+    if (feeder->stream->shed && !host_has_credit(app->engine)) {
+        count_add(&feed_counters(feeder)->shed, 1);
+        return S4_OK;
+    }
+    uint32_t records;
+    TRY(intake_emit(emitter, &feeder->stream->intake, event, feeder->now_us, keyless_slot(feeder),
+                    &records));
+    feeder->given++;
+    count_add(&feed_counters(feeder)->injected, 1);
+    if (UNLIKELY(records == 0))
+        count_add(feeder->stream->n_routes ? &feed_counters(feeder)->absent_keys
+                                           : &feed_counters(feeder)->unheard, 1);
+    return S4_OK;
+}
+
+/* The source callback emitted one event, which is whole. */
+s4_status host_source_emitted(struct host_ctx *ctx)
+{
+    struct feeder *feeder = ctx->feeder;
+    emitter_commit(ctx->emitter);
+    emitter_begin(ctx->emitter);
+    feeder->given++;
+    count_add(&ctx->app->feed_counters.injected, 1);
+    if (UNLIKELY(feeder->given % FEED_BATCH == 0))
+        ctx->emission.keyless = keyless_slot(feeder);
+    return S4_OK;
+}
+
+static s4_status step_source(struct engine *engine, struct feeder *feeder)
+{
+    struct host_app *app = feeder->app;
+    struct host_ctx *ctx = &engine->feeder.ctx;
+    host_ctx_init(ctx, &engine->feeder);
+    ctx->app = app;
+    ctx->kind = CALL_SOURCE;
+    ctx->feeder = feeder;
+    ctx->emitter = &app->feed_emitter;
+    ctx->emission = (struct emission){ .time = feeder->now_us, .flags = RECORD_INJECTED,
+                                       .keyless = keyless_slot(feeder) };
+    emitter_begin(ctx->emitter);
+    s4_status status = app->code->source(&ctx->pub, FEED_BUDGET);
+    if (ctx->failed == S4_OK) {
+        emitter_commit(ctx->emitter);
+        return status;
+    }
+    emitter_rollback(ctx->emitter);
+    host_alarm(app, "the source failed: %s", ctx->cause);
+    return ctx->failed;
+}
+
+bool host_has_credit(const struct engine *engine)
+{
+    return block_pool_bytes(engine->pool) < engine->options.memory_soft;
+}
+
+static bool feed_has_credit(const struct feed_entry *entry)
+{
+    const struct host_app *app = entry->feeder.app;
+    if (atomic_load_explicit(&app->paused, memory_order_relaxed) ||
+        atomic_load_explicit(&app->queued, memory_order_relaxed) >= FEED_WINDOW)
+        return false;
+    return host_has_credit(app->engine) || (entry->feeder.stream && entry->feeder.stream->shed);
+}
+
+/* One step of one feed; true: it gave something or ended. */
+static bool step_feed(struct engine *engine, struct feed_entry *entry, uint64_t now_us)
+{
+    struct feeder *feeder = &entry->feeder;
+    if (entry->over || now_us < entry->asleep_until_us || !feed_has_credit(entry))
+        return false;
+    feeder->now_us = now_us;
+    feeder->app->feed_emitter.now_us = now_us;
+    s4_status status = entry->feed ? entry->feed->step(entry->feed, feeder, FEED_BUDGET)
+                                   : step_source(engine, feeder);
+    if (status == S4_OK)
+        return true;
+    if (status == S4_AGAIN) {
+        entry->asleep_until_us = now_us + FEED_RETRY_US;
+        return emitter_flush(&feeder->app->feed_emitter);
+    }
+    emitter_flush(&feeder->app->feed_emitter);
+    entry->over = true;
+    if (entry->feed)
+        entry->feed->closed(entry->feed, status);
+    else
+        atomic_store(&feeder->app->source_status, status);
+    return true;
+}
+
+static void unlink_over(struct engine *engine)
+{
+    pthread_mutex_lock(&engine->feeds_lock);
+    for (struct feed_entry **at = &engine->feeds; *at;) {
+        struct feed_entry *entry = *at;
+        if (!entry->over) {
+            at = &entry->next;
+            continue;
+        }
+        *at = entry->next;
+        mem_free(entry);
+        atomic_fetch_sub(&engine->n_feeds, 1);
+    }
+    pthread_mutex_unlock(&engine->feeds_lock);
+}
+
+/* The intake's round. The list only grows at its head by others, and shrinks only here. */
+bool host_feeds_step(struct engine *engine)
+{
+    if (atomic_load_explicit(&engine->n_feeds, memory_order_relaxed) == 0)
+        return false;
+    uint64_t now_us = engine->options.clock->wall_us(engine->options.clock);
+    pthread_mutex_lock(&engine->feeds_lock);
+    struct feed_entry *entry = engine->feeds;
+    pthread_mutex_unlock(&engine->feeds_lock);
+    bool any = false;
+    bool over = false;
+    for (; entry; entry = entry->next) {
+        any |= step_feed(engine, entry, now_us);
+        over |= entry->over;
+    }
+    if (over)
+        unlink_over(engine);
+    return any;
+}
+
+/* ---- its own thread ------------------------------------------------------------------------ */
+
+static void *feed_main(void *arg)
+{
+    struct engine *engine = arg;
+    struct inbox *inbox = &engine->feed_inbox;
+    while (!atomic_load(&engine->stopping)) {
+        for (struct message *m = inbox_take_messages(inbox); m;) {
+            struct message *next = m->next;
+            m->run(engine, m);
+            m = next;
+        }
+        if (host_feeds_step(engine) || !inbox_sleep(inbox))
+            continue;
+        if (!host_feeds_step(engine)) { /* credit that came before the announcement is seen here */
+            host_feed_flush(engine);
+            struct pollfd fd = { .fd = inbox->wake_fd, .events = POLLIN };
+            poll(&fd, 1, 5);
+        }
+        inbox_woken(inbox);
+    }
+    return NULL;
+}
+
+void host_feed_flush(struct engine *engine)
+{
+    for (uint32_t i = 0; i < ENGINE_APPS_MAX; i++) {
+        struct host_app *app = host_app_at(engine, i);
+        if (app && app->feed_emitter.n_open)
+            emitter_flush(&app->feed_emitter);
+    }
+}
+
+s4_status host_feed_thread_start(struct engine *engine, struct diag *diag)
+{
+    if (pthread_create(&engine->feed_thread, NULL, feed_main, engine) != 0)
+        return diag_set(diag, S4_UNAVAILABLE, "a thread cannot be started");
+    engine->has_feed_thread = true;
+    pthread_setname_np(engine->feed_thread, "intake");
+    return S4_OK;
+}
+
+void host_feed_thread_stop(struct engine *engine)
+{
+    if (!engine->has_feed_thread)
+        return;
+    atomic_store(&engine->feed_inbox.sleeping, 1);
+    inbox_wake(&engine->feed_inbox);
+    pthread_join(engine->feed_thread, NULL);
+    engine->has_feed_thread = false;
+}
+
+/* ---- control ------------------------------------------------------------------------------- */
+
+static s4_status add_feed(struct engine *engine, struct host_app *app, struct host_stream *stream,
+                          struct feed *feed, struct diag *diag)
+{
+    struct feed_entry *entry = mem_zalloc(sizeof *entry);
+    if (!entry)
+        return diag_set(diag, S4_NO_MEMORY, "out of memory");
+    entry->feed = feed;
+    entry->feeder = (struct feeder){ .app = app, .stream = stream };
+    pthread_mutex_lock(&engine->feeds_lock);
+    entry->feeder.producer = ++app->n_feeds;
+    entry->next = engine->feeds;
+    engine->feeds = entry;
+    atomic_fetch_add(&engine->n_feeds, 1);
+    pthread_mutex_unlock(&engine->feeds_lock);
+    if (engine->has_feed_thread)
+        inbox_wake(&engine->feed_inbox);
+    else
+        worker_wake(engine->workers[0].actor);
+    return S4_OK;
+}
+
+struct host_stream *host_stream_find(const struct host_app *app, const char *name)
+{
+    for (uint32_t i = 0; i < app->n_streams; i++)
+        if (strcmp(app->streams[i].name, name) == 0)
+            return &app->streams[i];
+    return NULL;
+}
+
+s4_status host_stream_for_injection(struct engine *engine, const char *app_name, const char *name,
+                                    struct host_app **app, struct host_stream **stream,
+                                    struct diag *diag)
+{
+    *app = host_app_find(engine, app_name);
+    if (!*app)
+        return diag_set(diag, S4_NOT_FOUND, "no app \"%s\" is deployed", app_name);
+    *stream = host_stream_find(*app, name);
+    if (!*stream)
+        return diag_set(diag, S4_NOT_FOUND, "app \"%s\" has no stream \"%s\"", app_name, name);
+    if ((*stream)->internal)
+        return diag_set(diag, S4_PERMISSION,
+                        "stream \"%s\" of app \"%s\" is internal: it takes nothing from outside",
+                        name, app_name);
+    return S4_OK;
+}
+
+s4_status engine_feed(struct engine *engine, const char *app_name, const char *stream_name,
+                      struct feed *feed, struct diag *diag)
+{
+    struct host_app *app;
+    struct host_stream *stream;
+    TRY(host_stream_for_injection(engine, app_name, stream_name, &app, &stream, diag));
+    return add_feed(engine, app, stream, feed, diag);
+}
+
+s4_status engine_feed_source(struct engine *engine, const char *app_name, struct diag *diag)
+{
+    struct host_app *app = host_app_find(engine, app_name);
+    if (!app)
+        return diag_set(diag, S4_NOT_FOUND, "no app \"%s\" is deployed", app_name);
+    if (!app->code->source)
+        return diag_set(diag, S4_NOT_FOUND, "app \"%s\" has no source", app_name);
+    return add_feed(engine, app, NULL, NULL, diag);
+}
+
+bool engine_feeding(const struct engine *engine)
+{
+    return atomic_load(&engine->n_feeds) > 0;
+}
+
+/* Ends feeds from outside the intake's thread: they are marked on that thread, and waited for. */
+static void close_feeds(struct engine *engine, const struct host_app *app, s4_status status)
+{
+    pthread_mutex_lock(&engine->feeds_lock);
+    for (struct feed_entry *entry = engine->feeds; entry; entry = entry->next) {
+        if (entry->over || (app && entry->feeder.app != app))
+            continue;
+        entry->over = true;
+        if (entry->feed)
+            entry->feed->closed(entry->feed, status);
+    }
+    pthread_mutex_unlock(&engine->feeds_lock);
+    unlink_over(engine);
+    if (app)
+        emitter_flush(&((struct host_app *)(uintptr_t)app)->feed_emitter);
+}
+
+struct close_op {
+    const struct host_app *app;
+    s4_status status;
+};
+
+static void close_on_intake(struct host_worker *worker, struct host_app *app, void *user)
+{
+    struct close_op *op = user;
+    if (worker->index == 0 || worker->index == UINT32_MAX)
+        close_feeds(worker->engine, op->app, op->status);
+}
+
+void host_feeds_close(struct engine *engine, struct host_app *app, s4_status status)
+{
+    struct close_op op = { .app = app, .status = status };
+    if (engine->has_feed_thread)
+        host_on_intake(engine, close_on_intake, &op);
+    else if (engine->started && !atomic_load(&engine->stopping))
+        host_on_workers(engine, app, close_on_intake, &op);
+    else
+        close_feeds(engine, app, status);
+}

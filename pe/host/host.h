@@ -1,0 +1,472 @@
+/* What the files of the host share: an app as it runs in a node, its partitions, and the context of a
+ * call. Private to pe/host.
+ *
+ *   struct engine      the node: workers, apps, feeds
+ *   struct host_app    one deployed app: streams, pairs, prototypes; immutable while it runs, but for
+ *                      atomics
+ *   struct host_worker what one thread has of its own: emitters, scratch, context, counters
+ *   struct host_partition   (app, slot): instances, timers, outputs, link counters; owned by a worker
+ */
+#ifndef PE_HOST_HOST_H
+#define PE_HOST_HOST_H
+
+#include <stdatomic.h>
+
+#include <s4/s4.h>
+
+#include "pe/host/engine.h"
+#include "pe/host/instances.h"
+#include "router/emit/emitter.h"
+#include "router/intake/intake.h"
+#include "runtime/actor/mailbox.h"
+#include "runtime/actor/pool.h"
+#include "runtime/actor/timers.h"
+#include "runtime/actor/worker.h"
+#include "runtime/base/mem.h"
+#include "runtime/base/rng.h"
+
+#define HOST_GROUP        32        /* records whose memory is fetched together */
+#define HOST_SAMPLE       256       /* one group in so many is timed */
+#define HOST_NEVER        UINT64_MAX
+#define HOST_END_OF_TIME  (UINT64_MAX - 1)
+#define HOST_CAUSE_MAX    256
+#define HOST_EVENT_SIZE   (SCHEMA_IMAGE_MAX + MESSAGE_BASE)
+#define HOST_OUTPUTS_MAX  64        /* one bit each in a call's mask */
+#define HOST_DEAD_LETTERS "dead_letters"
+
+/* A counter with one writer and any readers. */
+typedef _Atomic uint64_t counter;
+
+static inline void count_add(counter *c, uint64_t n)
+{
+    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+
+static inline void count_sub(counter *c, uint64_t n)
+{
+    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) - n,
+                          memory_order_relaxed);
+}
+
+static inline uint64_t count_get(const counter *c)
+{
+    return atomic_load_explicit(c, memory_order_relaxed);
+}
+
+/* ---- the app ------------------------------------------------------------------------------- */
+
+typedef s4_status event_fn(s4_ctx *ctx, void *self, const void *event);
+typedef s4_status answer_fn(s4_ctx *ctx, void *self, s4_status result, const void *answer);
+typedef s4_status request_fn(s4_job *job, const void *question);
+
+struct host_subscription {
+    uint32_t prototype;
+    event_fn *on_event;
+};
+
+struct host_pair {
+    struct route route;
+    codec_get_fn *get;          /* NULL: of no stream (unused) */
+    uint32_t stream;
+    uint32_t n_subs;
+    struct host_subscription *subs; /* owned */
+};
+
+struct host_stream {
+    const char *name;           /* borrowed from the graph */
+    const struct type *type;
+    struct codec *codec;        /* owned */
+    bool internal;
+    bool shed;
+    uint32_t n_routes;
+    const struct route **routes; /* owned array, into the pairs */
+    struct intake_stream intake; /* the same for feeds and injections */
+    struct time_attribute clock;
+};
+
+struct host_output {
+    const char *name;
+    const struct type *type;
+    struct codec *codec;        /* owned */
+    bool table;
+    char *key_text;             /* "a,b", owned; NULL for a log */
+    struct key_spec key;
+    struct output_limits limits;
+};
+
+struct host_request {
+    const s4_request *request;
+    struct codec *question;     /* owned */
+    struct codec *answer;       /* owned */
+};
+
+struct host_prototype {
+    uint32_t number;
+    const char *name;
+    const s4_class *of;
+    void *params;               /* owned */
+    const struct type *reply;
+    struct codec *reply_codec;  /* owned; NULL: no query */
+    const struct key_spec *key; /* of its keyed subscriptions; NULL: keyless */
+    bool singleton;
+    uint16_t singleton_slot;
+    struct instances_options table;
+    uint32_t extra_trigger;     /* offsets in the extra part; INSTANCE_NONE: not there */
+    uint32_t extra_gap;
+    uint32_t extra_output;
+    uint32_t extra_heap;
+    uint32_t extra_mailbox;
+    uint8_t dirty_flag;         /* INSTANCE_DIRTY if it has an output callback */
+    bool before;                /* TTL or gap: looked at before an event */
+    bool after;                 /* trigger or output by events: looked at after one */
+    uint64_t ttl_ms;
+    uint64_t trigger_events;
+    uint64_t trigger_gap_us;
+    uint64_t output_events;
+    uint64_t output_every_us;
+    bool output_aligned;
+    uint64_t bytes_max;
+    bool refuse;                /* a full bound refuses instead of removing the oldest */
+    struct mailbox_limits mailbox;
+    uint32_t mailbox_full;      /* as in the graph */
+    uint32_t budget;
+    answer_fn **answers;        /* by request number; owned */
+    _Atomic uint64_t sampled_ns; /* per record, smoothed; any worker writes */
+};
+
+struct host_counters {
+    counter injected, applied, emitted, published, dead_letters, absent_keys, unheard, shed,
+        duplicates, created, removed, instances, waiting, mailbox, mailbox_dropped, parked, requests,
+        answers, link_repeats, dropped, blocks_done, timers, state_bytes, alarms;
+    struct {
+        counter events, failures, created, removed, instances;
+    } prototypes[GRAPH_PROTOTYPES_MAX];
+};
+
+struct host_partition;
+
+struct host_app {
+    struct engine *engine;
+    uint16_t number;
+    struct bundle *bundle;      /* held */
+    struct plugin *plugin;      /* held */
+    const s4_app *code;
+    const S4__Graph__Graph *graph; /* the bundle's */
+    struct schema *types;       /* of the plugin's descriptors; owned */
+    struct schema *dead_schema; /* of a dead letter; owned */
+    const struct type *dead_type;
+    bool event_time;
+    uint32_t emits_max;
+    uint32_t parked_after;
+    uint32_t n_streams, n_pairs, n_prototypes, n_outputs, n_requests;
+    struct host_stream *streams;
+    struct host_pair *pairs;
+    struct host_prototype *prototypes;
+    struct host_output *outputs;
+    struct host_request *requests;
+    struct output_limits dead_limits;
+    void *params;               /* owned */
+    void *data;                 /* s4_set_app_data */
+    struct host_partition **partitions; /* [slots]; NULL where another node owns the slot */
+    _Atomic bool paused;
+    _Atomic bool closing;       /* no more input: undeploy */
+    _Atomic uint64_t queued;    /* bytes of blocks on their way */
+    _Atomic uint64_t outstanding; /* requests */
+    struct host_counters feed_counters; /* written by the intake's thread */
+    struct emitter feed_emitter;        /* of the intake's thread */
+    uint32_t *feed_links;
+    bool started;
+};
+
+/* ---- partitions ---------------------------------------------------------------------------- */
+
+struct host_output_state {
+    struct table *table;        /* one of the two */
+    struct rowlog *log;
+};
+
+struct host_partition {
+    struct partition base;      /* the worker's part */
+    struct host_app *app;
+    struct host_worker *worker;
+    uint64_t now_us;            /* this partition's time: of its last run */
+    uint64_t due_us;            /* the earliest of all below */
+    struct instances *tables;   /* per prototype */
+    uint64_t *heap_bytes;       /* per prototype: s4_alloc */
+    uint64_t *output_due_us;    /* per prototype; HOST_NEVER: nothing to put out */
+    uint64_t *ttl_due_us;       /* per prototype */
+    struct timers *timers;
+    struct host_output_state *outputs;
+    struct rowlog *dead;
+    struct links_in links_in;
+    uint32_t *links_out;        /* per destination slot */
+    uint32_t next_id;           /* of this millisecond */
+    uint64_t last_id_ms;
+    struct rng rng;
+    /* A run that stalled: which subscription of its next record comes next. */
+    bool resuming;
+    uint32_t resume_sub;
+    uint32_t resume_number;     /* of a broadcast: the instance that stalled */
+    /* Instances with mail that wait for their turn: numbers with their prototype, oldest first. */
+    struct buffer turns;
+    struct message turn_message; /* to its own worker: take turns */
+    bool turn_posted;
+    struct buffer producers;    /* struct host_producer: the last batch per producer */
+    uint64_t ended;             /* output calls were made for the end of input */
+};
+
+struct host_producer {
+    uint64_t id;
+    uint64_t last;
+};
+
+/* ---- a call -------------------------------------------------------------------------------- */
+
+enum call_kind {
+    CALL_START = 1, CALL_STOP, CALL_SOURCE, CALL_CREATE, CALL_EVENT, CALL_TRIGGER, CALL_TIMER,
+    CALL_OUTPUT, CALL_QUERY, CALL_REMOVE, CALL_ANSWER, CALL_SAVE, CALL_LOAD
+};
+
+struct request_job;
+
+struct host_ctx {
+    s4_ctx pub;                 /* first: what the plugin has */
+    struct host_worker *worker;
+    struct host_app *app;
+    struct host_partition *partition; /* NULL outside one */
+    struct host_prototype *prototype;
+    struct instances *table;
+    struct emitter *emitter;
+    uint32_t number;            /* of the instance */
+    uint8_t kind;
+    bool asked;
+    bool wait;
+    s4_status failed;           /* the first failure of a service in this call */
+    uint64_t outputs;           /* bit per output that this call published to */
+    uint32_t published;         /* rows of this call */
+    struct request_job *jobs;   /* asked in this call, newest first */
+    struct emission emission;
+    const struct record *record; /* the event; NULL: none */
+    struct feeder *feeder;      /* CALL_SOURCE */
+    char cause[HOST_CAUSE_MAX];
+    bool replied;               /* CALL_QUERY: with this, in the worker's scratch */
+    struct value reply;
+};
+
+struct host_worker {
+    struct engine *engine;
+    uint32_t index;
+    struct worker *actor;
+    struct host_ctx ctx;
+    struct emitter emitters[ENGINE_APPS_MAX];   /* by app number modulo; zeroed: none */
+    uint16_t emitter_app[ENGINE_APPS_MAX];
+    struct host_counters counters[ENGINE_APPS_MAX];
+    struct arena arena;
+    char *event;                /* scratch for decoded events, SCHEMA_IMAGE_MAX + base */
+    struct buffer row;          /* scratch for encoded rows */
+    struct keys keys;           /* scratch for tables' keys */
+    struct writer writer;       /* scratch for dead letters */
+    struct buffer key_parts[KEY_PARTS_MAX]; /* scratch for s4_key */
+    uint64_t groups;            /* for sampling */
+    uint64_t due_us;            /* the earliest of its partitions */
+    /* For the crash note: what runs now. Read by a signal handler on the same thread. */
+    const struct record *volatile crash_record;
+};
+
+static inline struct host_counters *host_counters(struct host_worker *worker,
+                                                  const struct host_app *app)
+{
+    return &worker->counters[app->number % ENGINE_APPS_MAX];
+}
+
+/* ---- the engine ---------------------------------------------------------------------------- */
+
+struct feed_entry;
+struct drain;
+
+struct engine {
+    struct engine_options options;
+    struct block_pool *pool;
+    struct pool *requests;      /* the pool that runs requests */
+    struct pool *own_requests;  /* the same if the engine made it */
+    struct slot_map map;
+    uint32_t n_workers;         /* of this node */
+    struct host_worker *workers;
+    struct host_app *_Atomic apps[ENGINE_APPS_MAX]; /* by number modulo; release with deploy */
+    uint32_t next_app;
+    uint32_t n_apps;
+    pthread_mutex_t lock;       /* control: deploy, undeploy, feeds, drains; never per event */
+    struct feed_entry *feeds;   /* under lock */
+    _Atomic uint32_t n_feeds;
+    struct drain *drains;       /* under lock */
+    _Atomic uint32_t n_drains;
+    struct rng seeds;           /* under lock */
+    pthread_t feed_thread;
+    bool has_feed_thread;
+    struct host_worker feeder;  /* the intake's own worker part: context and scratch */
+    _Atomic bool stopping;
+    bool started;
+    uint64_t started_us;
+    _Atomic size_t memory_seen; /* high water of waiting blocks */
+};
+
+/* ---- app.c --------------------------------------------------------------------------------- */
+
+s4_status host_app_create(struct engine *engine, const struct bundle *bundle, struct plugin *plugin,
+                          uint16_t number, struct host_app **app, struct diag *diag) MUST_USE;
+void host_app_destroy(struct host_app *app);
+struct host_app *host_app_of(const struct engine *engine, uint16_t number);
+struct host_app *host_app_at(const struct engine *engine, uint32_t place);
+struct host_app *host_app_find(const struct engine *engine, const char *name);
+const struct host_output *host_output_find(const struct host_app *app, const char *name,
+                                           uint32_t *number);
+struct host_prototype *host_prototype_find(const struct host_app *app, const char *name);
+
+/* ---- partition.c --------------------------------------------------------------------------- */
+
+s4_status host_partition_create(struct host_app *app, struct host_worker *worker, uint16_t slot,
+                                uint64_t seed, struct host_partition **partition) MUST_USE;
+void host_partition_destroy(struct host_partition *partition);
+/* The whole state between two runs, and back into a fresh partition of the same app and slot. */
+s4_status host_partition_save(struct host_partition *partition, struct buffer *out) MUST_USE;
+s4_status host_partition_load(struct host_partition *partition, const char **at, const char *end,
+                              struct diag *diag) MUST_USE;
+/* Sets due_us from what it is made of, and tells the worker. */
+void host_partition_due(struct host_partition *partition);
+
+/* ---- call.c: one call into a plugin, whole or taken back ------------------------------------ */
+
+/* Starts a run (or anything that stands for one) on a partition at a time. */
+void host_enter(struct host_worker *worker, struct host_partition *partition, uint64_t now_us);
+void host_leave(struct host_worker *worker);
+
+/* Ends a call that did more than emit, or failed: commits or takes back. Answers the call's status. */
+s4_status host_call_end(struct host_ctx *ctx, s4_status returned);
+
+/* Calls one of the class's plain callbacks of an instance. */
+s4_status host_call(struct host_ctx *ctx, struct host_prototype *prototype, uint32_t number,
+                    enum call_kind kind, s4_status (*fn)(s4_ctx *, void *));
+
+/* The event's way into an instance: waits, TTL, creation, the call, what follows. False: the partition
+ * must stall before this record. */
+bool host_deliver(struct host_ctx *ctx, struct host_pair *pair, uint32_t sub,
+                  const struct record *record, const void *event);
+/* Like it for an instance that exists and takes events. */
+void host_deliver_now(struct host_ctx *ctx, struct host_prototype *prototype, event_fn *on_event,
+                      uint32_t number, const struct record *record, const void *event);
+
+/* Makes an instance of a key and calls create. */
+s4_status host_instance_make(struct host_ctx *ctx, struct host_prototype *prototype, uint64_t hash,
+                             const char *key, size_t len, uint32_t *number) MUST_USE;
+void host_instance_remove(struct host_ctx *ctx, struct host_prototype *prototype, uint32_t number,
+                          bool callback);
+
+/* The output callback, for one instance. */
+void host_output_call(struct host_ctx *ctx, struct host_prototype *prototype, uint32_t number);
+/* What a call other than an event's came to: removal, or a dead letter. */
+void host_call_came_to(struct host_ctx *ctx, struct host_prototype *prototype, uint32_t number,
+                       s4_status status);
+
+/* An event that could not be handled. */
+void host_dead_letter(struct host_ctx *ctx, const struct record *record,
+                      const struct host_prototype *prototype, s4_status status, const char *cause);
+void host_alarm(struct host_app *app, const char *format, ...) PRINTF(2, 3);
+
+/* A message as a value of its own in `out` (grown, overwritten), and back into a struct. */
+s4_status host_encode(const struct codec *codec, const ProtobufCMessage *message,
+                      struct buffer *out, struct value *value) MUST_USE;
+void *host_decode_row(const struct codec *codec, const struct buffer *row, void *message,
+                      struct arena *arena);
+
+/* ---- dispatch.c ---------------------------------------------------------------------------- */
+
+extern const struct worker_ops host_worker_ops;
+/* After anything that ran on a partition: due event timers, turns of mailboxes, the next due time. */
+void host_run_end(struct host_ctx *ctx);
+/* Decodes a record into the worker's scratch; NULL: out of memory. */
+const void *host_decode(struct host_worker *worker, const struct host_pair *pair,
+                        const struct record *record);
+
+/* ---- waiting.c: mailboxes and requests ------------------------------------------------------ */
+
+struct host_query;
+
+enum mail_kind { MAIL_RECORD = 1, MAIL_TIMER, MAIL_QUERY };
+
+struct mailbox **host_mailbox(const struct host_prototype *prototype, struct instances *table,
+                              struct instance *instance);
+/* Puts a record into an instance's mailbox; false: stall. */
+bool host_park(struct host_ctx *ctx, struct host_prototype *prototype, uint32_t number,
+               uint32_t pair, uint32_t sub, const struct record *record);
+/* The same for a timer (false: out of memory) and for a query (dropped if it does not fit). */
+bool host_park_timer(struct host_ctx *ctx, struct host_prototype *prototype,
+                     const struct timer *timer);
+void host_park_query(struct host_ctx *ctx, struct host_query *query, uint32_t number);
+void host_timer_call(struct host_ctx *ctx, struct host_prototype *prototype, uint32_t number,
+                     uint64_t id);
+/* Has host_turns called again after other runs. */
+void host_turn_later(struct host_partition *partition);
+/* Gives waiting instances their turns; true: there was one. */
+bool host_turns(struct host_ctx *ctx);
+void host_mailbox_clear(struct host_ctx *ctx, struct host_prototype *prototype,
+                        struct instance *instance);
+s4_status host_ask(struct host_ctx *ctx, const s4_request *request,
+                   const ProtobufCMessage *question) MUST_USE;
+s4_status host_job_answer(s4_job *job, const ProtobufCMessage *message) MUST_USE;
+void host_jobs_submit(struct host_ctx *ctx);
+void host_jobs_drop(struct host_ctx *ctx);
+const struct host_app *host_job_app(const s4_job *job);
+
+/* A query for an instance; embedded in the asker's struct. */
+struct host_query {
+    struct message message;
+    struct host_app *app;
+    struct host_prototype *prototype;
+    uint16_t slot;
+    char *key;                  /* owned, 16 readable bytes behind */
+    size_t key_len;
+    uint64_t hash;
+    reply_done *done;
+    void *user;
+};
+/* Runs it now and frees it. */
+void host_query_run(struct host_ctx *ctx, struct host_query *query, uint32_t number);
+void host_query_drop(struct host_query *query, s4_status status);
+/* Sends it to the worker that owns its key. */
+void host_query_post(struct host_query *query);
+
+/* ---- tick.c -------------------------------------------------------------------------------- */
+
+/* Timers, outputs every t and TTL that are due at the partition's time. */
+void host_partition_tick(struct host_ctx *ctx);
+/* The end of input: what it caused; 0: nothing arose. */
+uint64_t host_partition_finish(struct host_ctx *ctx);
+
+/* ---- context.c ----------------------------------------------------------------------------- */
+
+extern const struct s4_host host_services;
+/* Frees what the instance got from s4_alloc; how many bytes that was. */
+uint64_t host_heap_clear(const struct host_prototype *prototype, struct instances *table,
+                         struct instance *instance);
+const char *host_key_terminated(struct host_ctx *ctx, uint32_t part, const char *text, size_t size);
+
+struct host_loader {
+    const char *at;
+    const char *end;
+};
+
+/* ---- engine.c, feeds.c --------------------------------------------------------------------- */
+
+uint64_t host_tick(void *user); /* worker_ops */
+bool host_idle(void *user);
+uint64_t host_now_ns(void); /* for samples only */
+/* A fault below that cannot happen while connections do not fail: the node stops with this error. */
+void engine_fault(struct engine *engine, const char *format, ...) PRINTF(2, 3);
+/* A record of the engine's own. True: done. */
+bool host_engine_record(struct host_ctx *ctx, const struct record *record);
+void host_log(struct host_ctx *ctx, enum log_level level, const char *text);
+/* One event of a source was emitted: it is whole; begins the next. */
+s4_status host_source_emitted(struct host_ctx *ctx);
+
+#endif

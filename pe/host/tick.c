@@ -1,0 +1,170 @@
+/* What time does in a partition: timers, outputs every t, TTL; and the end of input.
+ *
+ * A partition keeps one due time, the earliest of all; its worker the earliest of its partitions. With a
+ * processing clock the worker ticks when the wall clock passes it; with an event clock a run does, when
+ * it has moved the partition's time. Both come here.
+ */
+#include "pe/host/host.h"
+
+void host_partition_due(struct host_partition *p)
+{
+    uint64_t due = timers_due_us(p->timers);
+    for (uint32_t i = 0; i < p->app->n_prototypes; i++) {
+        if (p->output_due_us[i] < due)
+            due = p->output_due_us[i];
+        if (p->ttl_due_us[i] < due)
+            due = p->ttl_due_us[i];
+    }
+    p->due_us = due;
+    if (!p->app->event_time && due < p->worker->due_us)
+        p->worker->due_us = due;
+}
+
+/* ---- timers -------------------------------------------------------------------------------- */
+
+static bool is_busy(const struct host_partition *p, const struct timer *timer)
+{
+    const struct instances *table = &p->tables[timer->prototype];
+    return (instances_at(table, timer->instance)->flags &
+            (INSTANCE_WAITING | INSTANCE_QUEUED)) != 0;
+}
+
+static void fire_timer(struct host_ctx *ctx, const struct timer *timer)
+{
+    struct host_prototype *prototype = &ctx->app->prototypes[timer->prototype];
+    if (is_busy(ctx->partition, timer) && host_park_timer(ctx, prototype, timer))
+        return;
+    host_timer_call(ctx, prototype, timer->instance, timer->id);
+}
+
+static uint64_t fire_timers(struct host_ctx *ctx)
+{
+    struct host_partition *p = ctx->partition;
+    struct timer timer;
+    uint64_t n = 0;
+    while (timers_next(p->timers, p->now_us, &timer)) {
+        fire_timer(ctx, &timer);
+        n++;
+    }
+    return n;
+}
+
+/* ---- outputs every t, and TTL -------------------------------------------------------------- */
+
+/* One output call for each instance with events since its last one. */
+static uint64_t put_out(struct host_ctx *ctx, struct host_prototype *prototype)
+{
+    struct instances *table = &ctx->partition->tables[prototype->number];
+    uint64_t n = 0;
+    for (uint32_t i = instances_next(table, 0); i != INSTANCE_NONE; i = instances_next(table, i + 1)) {
+        if (!(instances_at(table, i)->flags & INSTANCE_DIRTY))
+            continue;
+        host_output_call(ctx, prototype, i);
+        n++;
+    }
+    return n;
+}
+
+static void expire(struct host_ctx *ctx, struct host_prototype *prototype)
+{
+    struct host_partition *p = ctx->partition;
+    struct instances *table = &p->tables[prototype->number];
+    uint64_t now_ms = p->now_us / 1000;
+    uint32_t i = 0;
+    while ((i = instances_next_expired(table, i, now_ms, prototype->ttl_ms)) != INSTANCE_NONE)
+        host_instance_remove(ctx, prototype, i++, true);
+    uint64_t due_ms = instances_next_due_ms(table, prototype->ttl_ms);
+    uint64_t soonest_ms = now_ms + prototype->ttl_ms / 8 + 1; /* bounds what sweeps cost */
+    if (due_ms != UINT64_MAX && due_ms < soonest_ms)
+        due_ms = soonest_ms;
+    p->ttl_due_us[prototype->number] = due_ms == UINT64_MAX ? HOST_NEVER : due_ms * 1000;
+}
+
+void host_partition_tick(struct host_ctx *ctx)
+{
+    struct host_partition *p = ctx->partition;
+    ctx->emission.time = p->now_us;
+    ctx->emission.hop = 1;
+    fire_timers(ctx);
+    for (uint32_t i = 0; i < ctx->app->n_prototypes; i++) {
+        struct host_prototype *prototype = &ctx->app->prototypes[i];
+        if (p->output_due_us[i] <= p->now_us) {
+            p->output_due_us[i] = HOST_NEVER; /* armed again by the next event */
+            put_out(ctx, prototype);
+        }
+        if (p->ttl_due_us[i] <= p->now_us)
+            expire(ctx, prototype);
+    }
+}
+
+/* ---- the end of input ---------------------------------------------------------------------- */
+
+uint64_t host_partition_finish(struct host_ctx *ctx)
+{
+    struct host_partition *p = ctx->partition;
+    uint64_t n = 0;
+    ctx->emission.hop = 1;
+    if (ctx->app->event_time) {
+        /* Timers see the end of time; what they emit and publish keeps the partition's own. */
+        uint64_t before = p->now_us;
+        p->now_us = HOST_END_OF_TIME;
+        ctx->emission.time = before;
+        n += fire_timers(ctx);
+        p->now_us = before;
+    }
+    ctx->emission.time = p->now_us;
+    for (uint32_t i = 0; i < ctx->app->n_prototypes; i++) {
+        if (!ctx->app->prototypes[i].of->output)
+            continue;
+        p->output_due_us[i] = HOST_NEVER;
+        n += put_out(ctx, &ctx->app->prototypes[i]);
+    }
+    return n;
+}
+
+/* ---- the worker's tick --------------------------------------------------------------------- */
+
+static void tick_partition(struct host_worker *worker, struct host_partition *p, uint64_t now_us)
+{
+    host_enter(worker, p, now_us);
+    host_partition_tick(&worker->ctx);
+    host_run_end(&worker->ctx);
+    host_leave(worker);
+}
+
+static uint64_t tick_app(struct host_worker *worker, struct host_app *app, uint64_t now_us)
+{
+    uint64_t due = HOST_NEVER;
+    if (app->event_time || atomic_load_explicit(&app->paused, memory_order_relaxed))
+        return due;
+    for (uint32_t slot = 0; slot < worker->engine->map.slots; slot++) {
+        struct host_partition *p = app->partitions[slot];
+        if (!p || p->worker != worker)
+            continue;
+        if (p->due_us <= now_us)
+            tick_partition(worker, p, now_us);
+        if (p->due_us < due)
+            due = p->due_us;
+    }
+    return due;
+}
+
+uint64_t host_tick(void *user)
+{
+    struct host_worker *worker = user;
+    uint64_t now_us = worker_now_us(worker->actor);
+    if (worker->due_us <= now_us) {
+        worker->due_us = HOST_NEVER;
+        for (uint32_t i = 0; i < ENGINE_APPS_MAX; i++) {
+            struct host_app *app = host_app_at(worker->engine, i);
+            if (!app)
+                continue;
+            uint64_t due = tick_app(worker, app, now_us);
+            if (due < worker->due_us)
+                worker->due_us = due;
+        }
+    }
+    /* A due time that is set while runs go on is seen within a millisecond. */
+    uint64_t look_us = now_us + 1000;
+    return worker->due_us < look_us ? worker->due_us : look_us;
+}
