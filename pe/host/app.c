@@ -278,8 +278,9 @@ static bool allocate(struct host_app *app)
     app->requests = mem_calloc(app->n_requests, sizeof *app->requests);
     app->partitions = mem_calloc(app->engine->map.slots, sizeof(struct host_partition *));
     app->feed_links = mem_calloc(app->engine->map.slots, sizeof *app->feed_links);
+    app->inject_links = mem_calloc(app->engine->map.slots, sizeof *app->inject_links);
     return app->streams && app->pairs && app->prototypes && app->outputs && app->requests &&
-           app->partitions && app->feed_links;
+           app->partitions && app->feed_links && app->inject_links;
 }
 
 static s4_status build(struct host_app *app, struct diag *diag)
@@ -362,7 +363,10 @@ void host_app_destroy(struct host_app *app)
         return;
     for (uint32_t i = 0; app->partitions && i < app->engine->map.slots; i++)
         host_partition_destroy(app->partitions[i]);
-    emitter_fini(&app->feed_emitter);
+    if (app->feed_emitter.open)
+        emitter_fini(&app->feed_emitter);
+    if (app->inject_emitter.open)
+        emitter_fini(&app->inject_emitter);
     destroy_parts(app);
     mem_free(app->streams);
     mem_free(app->pairs);
@@ -371,6 +375,7 @@ void host_app_destroy(struct host_app *app)
     mem_free(app->requests);
     mem_free(app->partitions);
     mem_free(app->feed_links);
+    mem_free(app->inject_links);
     mem_free(app->params);
     schema_destroy(app->types);
     schema_destroy(app->dead_schema);

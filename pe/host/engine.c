@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "runtime/base/asan.h"
+#include "runtime/base/hash.h"
 
 #define FEED_INTAKE   (LINK_INTAKE + 0) /* source of what feeds give */
 #define INJECT_INTAKE (LINK_INTAKE + 1) /* source of injected batches */
@@ -207,6 +208,9 @@ s4_status engine_create(const struct engine_options *options, struct engine **en
     e->feed_inbox.wake_fd = -1;
     pthread_mutex_init(&e->lock, NULL);
     pthread_mutex_init(&e->inject_lock, NULL);
+    pthread_mutex_init(&e->feeds_lock, NULL);
+    pthread_mutex_init(&e->changed_lock, NULL);
+    pthread_mutex_init(&e->drains_lock, NULL);
     pthread_cond_init(&e->changed, NULL);
     s4_status status = build(e);
     if (status != S4_OK) {
@@ -241,9 +245,11 @@ void engine_stop(struct engine *engine)
     host_feed_thread_stop(engine);
     for (uint32_t i = 0; i < engine->n_workers; i++)
         worker_stop(engine->workers[i].actor);
-    host_feeds_close(engine, NULL, S4_CANCELLED);
-    host_drains_cancel(engine);
+    host_feeds_end(engine);
     engine->started = false;
+    for (uint32_t i = 0; i < engine->n_workers; i++)
+        worker_drain_messages(engine->workers[i].actor);
+    host_drains_cancel(engine, NULL);
 }
 
 static void destroy_app(struct host_app *app)
@@ -285,6 +291,9 @@ void engine_destroy(struct engine *engine)
     mem_free(engine->map.worker);
     pthread_mutex_destroy(&engine->lock);
     pthread_mutex_destroy(&engine->inject_lock);
+    pthread_mutex_destroy(&engine->feeds_lock);
+    pthread_mutex_destroy(&engine->changed_lock);
+    pthread_mutex_destroy(&engine->drains_lock);
     pthread_cond_destroy(&engine->changed);
     mem_free(engine);
 }
@@ -435,7 +444,7 @@ static s4_status deploy(struct engine *engine, const struct bundle *bundle, stru
     atomic_store_explicit(&engine->apps[app->number % ENGINE_APPS_MAX], app, memory_order_release);
     engine->next_app++;
     engine->n_apps++;
-    host_on_workers(engine, app, start_on_worker, NULL);
+    host_on_workers(app, start_on_worker, NULL);
     return S4_OK;
 }
 
@@ -483,13 +492,14 @@ s4_status engine_undeploy(struct engine *engine, const char *name, uint64_t *dro
         return diag_set(diag, S4_NOT_FOUND, "no app \"%s\" is deployed", name);
     }
     atomic_store(&app->closing, true);
-    host_feeds_close(engine, app, S4_CANCELLED);
+    host_feeds_close(engine, app);
+    host_drains_cancel(engine, app);
     wait_for_answers(app);
     _Atomic uint64_t lost = 0;
-    host_on_workers(engine, app, clear_on_worker, &lost);
+    host_on_workers(app, clear_on_worker, &lost);
     atomic_store(&engine->apps[app->number % ENGINE_APPS_MAX], NULL);
     engine->n_apps--;
-    host_on_workers(engine, app, forget_on_worker, &lost);
+    host_on_workers(app, forget_on_worker, &lost);
     pthread_mutex_lock(&engine->inject_lock); /* nobody injects into it any more */
     pthread_mutex_unlock(&engine->inject_lock);
     host_app_stop(app);

@@ -13,6 +13,7 @@
 #include "pe/host/plugin.h"
 #include "pe/output/query.h"
 #include "router/intake/feed.h"
+#include "runtime/actor/pool.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/diag.h"
 #include "runtime/base/log.h"
@@ -39,11 +40,16 @@ struct engine_options {
     bool threads;        /* false: engine_step does everything */
     bool feed_thread;    /* feeds get a thread of their own; false: worker 0 steps them when idle */
     uint64_t seed;       /* of ids and random numbers; 0: from the kernel */
+    uint32_t nodes;      /* a fixed cluster of so many nodes, alike in workers and slots; 0: 1 */
+    uint32_t node;       /* which of them this is */
+    struct pool *requests; /* runs requests; NULL: ENGINE_POOL_THREADS threads of its own */
     const struct clock *clock; /* NULL: the machine's */
     const struct log *log;
     /* An alarm (paused app, parked key, full output, ...): one line for people, and it is counted.
      * Any thread; must not block. */
     void (*alarm)(void *user, const char *app, const char *text);
+    /* A record or frame was lost below, which must not happen: the node should stop with this error. */
+    void (*fault)(void *user, const char *text);
     void *user;
 };
 
@@ -57,6 +63,7 @@ void engine_destroy(struct engine *engine); /* NULL is fine */
 
 /* By hand: does a bounded piece of work; false when there was none. */
 bool engine_step(struct engine *engine);
+bool engine_step_worker(struct engine *engine, uint32_t worker);
 
 /* ---- apps; one control thread at a time ---------------------------------------------------- */
 

@@ -28,6 +28,9 @@ struct feed_entry {
     struct feed *feed;           /* NULL: the app's source */
     struct feeder feeder;
     uint64_t asleep_until_us;
+    source_closed *closed;       /* of a source; may be NULL */
+    void *user;
+    _Atomic bool cancelled;      /* by control; relaxed, seen at the next step */
     bool over;                   /* to be unlinked by the stepping thread */
 };
 
@@ -110,11 +113,27 @@ static bool feed_has_credit(const struct feed_entry *entry)
     return host_has_credit(app->engine) || (entry->feeder.stream && entry->feeder.stream->shed);
 }
 
+static void close_feed(struct feed_entry *entry, s4_status status)
+{
+    emitter_flush(&entry->feeder.app->feed_emitter);
+    entry->over = true;
+    if (entry->feed)
+        entry->feed->closed(entry->feed, status);
+    else if (entry->closed)
+        entry->closed(entry->user, status);
+}
+
 /* One step of one feed; true: it gave something or ended. */
 static bool step_feed(struct engine *engine, struct feed_entry *entry, uint64_t now_us)
 {
     struct feeder *feeder = &entry->feeder;
-    if (entry->over || now_us < entry->asleep_until_us || !feed_has_credit(entry))
+    if (entry->over)
+        return false;
+    if (atomic_load_explicit(&entry->cancelled, memory_order_relaxed)) {
+        close_feed(entry, S4_CANCELLED);
+        return true;
+    }
+    if (now_us < entry->asleep_until_us || !feed_has_credit(entry))
         return false;
     feeder->now_us = now_us;
     feeder->app->feed_emitter.now_us = now_us;
@@ -126,12 +145,7 @@ static bool step_feed(struct engine *engine, struct feed_entry *entry, uint64_t 
         entry->asleep_until_us = now_us + FEED_RETRY_US;
         return emitter_flush(&feeder->app->feed_emitter);
     }
-    emitter_flush(&feeder->app->feed_emitter);
-    entry->over = true;
-    if (entry->feed)
-        entry->feed->closed(entry->feed, status);
-    else
-        atomic_store(&feeder->app->source_status, status);
+    close_feed(entry, status);
     return true;
 }
 
@@ -178,11 +192,6 @@ static void *feed_main(void *arg)
     struct engine *engine = arg;
     struct inbox *inbox = &engine->feed_inbox;
     while (!atomic_load(&engine->stopping)) {
-        for (struct message *m = inbox_take_messages(inbox); m;) {
-            struct message *next = m->next;
-            m->run(engine, m);
-            m = next;
-        }
         if (host_feeds_step(engine) || !inbox_sleep(inbox))
             continue;
         if (!host_feeds_step(engine)) { /* credit that came before the announcement is seen here */
@@ -225,13 +234,20 @@ void host_feed_thread_stop(struct engine *engine)
 
 /* ---- control ------------------------------------------------------------------------------- */
 
-static s4_status add_feed(struct engine *engine, struct host_app *app, struct host_stream *stream,
-                          struct feed *feed, struct diag *diag)
+void host_feeds_wake(struct engine *engine)
 {
-    struct feed_entry *entry = mem_zalloc(sizeof *entry);
+    if (engine->options.feed_thread)
+        inbox_wake(&engine->feed_inbox);
+    else
+        worker_wake(engine->workers[0].actor);
+}
+
+static s4_status add_feed(struct engine *engine, struct host_app *app, struct host_stream *stream,
+                          const struct feed_entry *what, struct diag *diag)
+{
+    struct feed_entry *entry = mem_dup(what, sizeof *what);
     if (!entry)
         return diag_set(diag, S4_NO_MEMORY, "out of memory");
-    entry->feed = feed;
     entry->feeder = (struct feeder){ .app = app, .stream = stream };
     pthread_mutex_lock(&engine->feeds_lock);
     entry->feeder.producer = ++app->n_feeds;
@@ -239,10 +255,7 @@ static s4_status add_feed(struct engine *engine, struct host_app *app, struct ho
     engine->feeds = entry;
     atomic_fetch_add(&engine->n_feeds, 1);
     pthread_mutex_unlock(&engine->feeds_lock);
-    if (engine->has_feed_thread)
-        inbox_wake(&engine->feed_inbox);
-    else
-        worker_wake(engine->workers[0].actor);
+    host_feeds_wake(engine);
     return S4_OK;
 }
 
@@ -277,60 +290,55 @@ s4_status engine_feed(struct engine *engine, const char *app_name, const char *s
     struct host_app *app;
     struct host_stream *stream;
     TRY(host_stream_for_injection(engine, app_name, stream_name, &app, &stream, diag));
-    return add_feed(engine, app, stream, feed, diag);
+    struct feed_entry entry = { .feed = feed };
+    return add_feed(engine, app, stream, &entry, diag);
 }
 
-s4_status engine_feed_source(struct engine *engine, const char *app_name, struct diag *diag)
+s4_status engine_feed_source(struct engine *engine, const char *app_name, source_closed *closed,
+                             void *user, struct diag *diag)
 {
     struct host_app *app = host_app_find(engine, app_name);
     if (!app)
         return diag_set(diag, S4_NOT_FOUND, "no app \"%s\" is deployed", app_name);
     if (!app->code->source)
         return diag_set(diag, S4_NOT_FOUND, "app \"%s\" has no source", app_name);
-    return add_feed(engine, app, NULL, NULL, diag);
+    struct feed_entry entry = { .closed = closed, .user = user };
+    return add_feed(engine, app, NULL, &entry, diag);
 }
 
-bool engine_feeding(const struct engine *engine)
-{
-    return atomic_load(&engine->n_feeds) > 0;
-}
-
-/* Ends feeds from outside the intake's thread: they are marked on that thread, and waited for. */
-static void close_feeds(struct engine *engine, const struct host_app *app, s4_status status)
+void engine_feed_cancel(struct engine *engine, const char *app_name)
 {
     pthread_mutex_lock(&engine->feeds_lock);
-    for (struct feed_entry *entry = engine->feeds; entry; entry = entry->next) {
-        if (entry->over || (app && entry->feeder.app != app))
-            continue;
-        entry->over = true;
-        if (entry->feed)
-            entry->feed->closed(entry->feed, status);
-    }
+    for (struct feed_entry *entry = engine->feeds; entry; entry = entry->next)
+        if (!app_name || strcmp(entry->feeder.app->graph->app, app_name) == 0)
+            atomic_store_explicit(&entry->cancelled, true, memory_order_relaxed);
     pthread_mutex_unlock(&engine->feeds_lock);
+    host_feeds_wake(engine);
+}
+
+static bool has_feeds(struct engine *engine, const struct host_app *app)
+{
+    bool any = false;
+    pthread_mutex_lock(&engine->feeds_lock);
+    for (struct feed_entry *entry = engine->feeds; entry; entry = entry->next)
+        any |= entry->feeder.app == app;
+    pthread_mutex_unlock(&engine->feeds_lock);
+    return any;
+}
+
+void host_feeds_close(struct engine *engine, struct host_app *app)
+{
+    engine_feed_cancel(engine, app->graph->app);
+    while (has_feeds(engine, app))
+        host_control_wait(engine);
+}
+
+/* The threads have ended. */
+void host_feeds_end(struct engine *engine)
+{
+    engine_feed_cancel(engine, NULL);
+    for (struct feed_entry *entry = engine->feeds; entry; entry = entry->next)
+        if (!entry->over)
+            close_feed(entry, S4_CANCELLED);
     unlink_over(engine);
-    if (app)
-        emitter_flush(&((struct host_app *)(uintptr_t)app)->feed_emitter);
-}
-
-struct close_op {
-    const struct host_app *app;
-    s4_status status;
-};
-
-static void close_on_intake(struct host_worker *worker, struct host_app *app, void *user)
-{
-    struct close_op *op = user;
-    if (worker->index == 0 || worker->index == UINT32_MAX)
-        close_feeds(worker->engine, op->app, op->status);
-}
-
-void host_feeds_close(struct engine *engine, struct host_app *app, s4_status status)
-{
-    struct close_op op = { .app = app, .status = status };
-    if (engine->has_feed_thread)
-        host_on_intake(engine, close_on_intake, &op);
-    else if (engine->started && !atomic_load(&engine->stopping))
-        host_on_workers(engine, app, close_on_intake, &op);
-    else
-        close_feeds(engine, app, status);
 }

@@ -176,6 +176,11 @@ struct host_app {
     struct host_counters feed_counters; /* written by the intake's thread */
     struct emitter feed_emitter;        /* of the intake's thread */
     uint32_t *feed_links;
+    struct emitter inject_emitter;      /* under the engine's inject_lock */
+    uint32_t *inject_links;
+    uint64_t n_feeds;                   /* so far, under feeds_lock */
+    counter inject_shed;                /* under inject_lock */
+    _Atomic bool alarmed;               /* paused, and the alarm was told */
     bool started;
 };
 
@@ -213,6 +218,8 @@ struct host_partition {
     struct message turn_message; /* to its own worker: take turns */
     bool turn_posted;
     struct buffer producers;    /* struct host_producer: the last batch per producer */
+    uint64_t last_probe;
+    struct buffer probes;       /* struct probe: batches whose records are being applied */
     uint64_t ended;             /* output calls were made for the end of input */
 };
 
@@ -292,23 +299,36 @@ struct engine {
     struct pool *own_requests;  /* the same if the engine made it */
     struct slot_map map;
     uint32_t n_workers;         /* of this node */
+    uint32_t first_worker;      /* its number through all nodes */
+    uint32_t all_workers;
+    struct engine_remote *remote; /* the other nodes; NULL: none */
     struct host_worker *workers;
-    struct host_app *_Atomic apps[ENGINE_APPS_MAX]; /* by number modulo; release with deploy */
-    uint32_t next_app;
-    uint32_t n_apps;
-    pthread_mutex_t lock;       /* control: deploy, undeploy, feeds, drains; never per event */
-    struct feed_entry *feeds;   /* under lock */
+    struct host_app *_Atomic apps[ENGINE_APPS_MAX]; /* by number modulo; release in deploy pairs with
+                                                       acquire in host_app_at */
+    uint32_t next_app;          /* under lock */
+    uint32_t n_apps;            /* under lock */
+    pthread_mutex_t lock;       /* control: deploy, undeploy, drains; never per event */
+    pthread_mutex_t feeds_lock; /* the list of feeds */
+    struct feed_entry *feeds;
     _Atomic uint32_t n_feeds;
-    struct drain *drains;       /* under lock */
-    _Atomic uint32_t n_drains;
-    struct rng seeds;           /* under lock */
+    uint16_t feed_intake;
+    struct inbox feed_inbox;    /* how the intake's thread is woken */
     pthread_t feed_thread;
     bool has_feed_thread;
-    struct host_worker feeder;  /* the intake's own worker part: context and scratch */
+    struct host_worker feeder;  /* the intake's own context and scratch */
+    pthread_mutex_t inject_lock; /* batches of clients: once per batch */
+    uint16_t inject_intake;
+    pthread_mutex_t changed_lock; /* control waits on `changed` for answers of workers */
+    pthread_cond_t changed;
+    pthread_mutex_t drains_lock;
+    struct drain *drains;
+    _Atomic uint32_t n_drains;
+    struct rng seeds;           /* under lock */
     _Atomic bool stopping;
+    _Atomic bool faulted;
     bool started;
     uint64_t started_us;
-    _Atomic size_t memory_seen; /* high water of waiting blocks */
+    uint64_t marks_us;          /* worker 0: when the memory marks were looked at */
 };
 
 /* ---- app.c --------------------------------------------------------------------------------- */
@@ -456,17 +476,65 @@ struct host_loader {
     const char *end;
 };
 
-/* ---- engine.c, feeds.c --------------------------------------------------------------------- */
+/* ---- engine.c ------------------------------------------------------------------------------ */
 
-uint64_t host_tick(void *user); /* worker_ops */
-bool host_idle(void *user);
+/* Hands a block to its destination; from: the worker that runs this, or NULL. */
+void host_send(struct engine *engine, struct host_worker *from, struct block *block);
 uint64_t host_now_ns(void); /* for samples only */
 /* A fault below that cannot happen while connections do not fail: the node stops with this error. */
 void engine_fault(struct engine *engine, const char *format, ...) PRINTF(2, 3);
-/* A record of the engine's own. True: done. */
-bool host_engine_record(struct host_ctx *ctx, const struct record *record);
 void host_log(struct host_ctx *ctx, enum log_level level, const char *text);
+void host_app_stop(struct host_app *app);
+
+/* ---- fanout.c: control asks the workers ----------------------------------------------------- */
+
+/* Runs fn(worker, app, user) on every worker's thread, between two runs, and waits for all of them. Not
+ * from a worker. */
+void host_on_workers(struct host_app *app,
+                     void (*fn)(struct host_worker *worker, struct host_app *app, void *user),
+                     void *user);
+/* The same without waiting: `done` comes on the last worker. */
+s4_status host_ask_workers(struct host_app *app,
+                           void (*fn)(struct host_worker *worker, struct host_app *app, void *user),
+                           void (*done)(void *user), void *user) MUST_USE;
+/* Waits a moment for the workers to get on; engines without threads are stepped. */
+void host_control_wait(struct engine *engine);
+void host_control_wake(struct engine *engine);
+
+/* ---- feeds.c ------------------------------------------------------------------------------- */
+
+bool host_feeds_step(struct engine *engine);
+void host_feeds_wake(struct engine *engine);
+void host_feed_flush(struct engine *engine);
+s4_status host_feed_thread_start(struct engine *engine, struct diag *diag) MUST_USE;
+void host_feed_thread_stop(struct engine *engine);
+void host_feeds_close(struct engine *engine, struct host_app *app);
+void host_feeds_end(struct engine *engine);
+bool host_has_credit(const struct engine *engine);
+struct host_stream *host_stream_find(const struct host_app *app, const char *name);
+s4_status host_stream_for_injection(struct engine *engine, const char *app_name, const char *name,
+                                    struct host_app **app, struct host_stream **stream,
+                                    struct diag *diag) MUST_USE;
 /* One event of a source was emitted: it is whole; begins the next. */
 s4_status host_source_emitted(struct host_ctx *ctx);
+
+/* ---- inject.c ------------------------------------------------------------------------------ */
+
+/* A record of the engine's own: an injected batch, a probe, its answer. */
+bool host_engine_record(struct host_ctx *ctx, const struct record *record);
+void host_probes_drop(struct host_partition *partition);
+
+/* ---- drain.c, marks.c ---------------------------------------------------------------------- */
+
+bool host_drains_step(struct engine *engine);
+/* The threads have ended, or the app (if not NULL) takes no input any more. */
+void host_drains_cancel(struct engine *engine, struct host_app *app);
+/* Pauses and resumes apps by the memory marks. */
+void host_marks(struct host_worker *worker, uint64_t now_us);
+
+/* ---- worker_ops ---------------------------------------------------------------------------- */
+
+uint64_t host_tick(void *user);
+bool host_idle(void *user);
 
 #endif

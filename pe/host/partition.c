@@ -122,6 +122,7 @@ void host_partition_destroy(struct host_partition *p)
     timers_destroy(p->timers);
     buffer_fini(&p->turns);
     buffer_fini(&p->producers);
+    host_probes_drop(p);
     mem_free(p->tables);
     mem_free(p->heap_bytes);
     mem_free(p->output_due_us);

@@ -153,6 +153,9 @@ uint64_t host_tick(void *user)
 {
     struct host_worker *worker = user;
     uint64_t now_us = worker_now_us(worker->actor);
+    host_marks(worker, now_us);
+    if (worker->index == 0)
+        host_drains_step(worker->engine); /* also while others keep this one from being idle */
     if (worker->due_us <= now_us) {
         worker->due_us = HOST_NEVER;
         for (uint32_t i = 0; i < ENGINE_APPS_MAX; i++) {

@@ -486,6 +486,20 @@ void worker_post(struct worker *worker, struct message *message)
     inbox_push_message(&worker->inbox, message);
 }
 
+void worker_wake(struct worker *worker)
+{
+    inbox_wake(&worker->inbox);
+}
+
+void worker_drain_messages(struct worker *worker)
+{
+    for (struct message *m = inbox_take_messages(&worker->inbox); m;) {
+        struct message *next = m->next;
+        m->run(worker->options.user, m);
+        m = next;
+    }
+}
+
 void worker_keep(struct worker *worker, struct block *block)
 {
     block->next = NULL;

@@ -83,6 +83,11 @@ void worker_send(struct worker *worker, struct block *block);
 /* Any thread: has message->run(user, message) called between two runs. */
 void worker_post(struct worker *worker, struct message *message);
 
+/* Any thread: has it look around again. */
+void worker_wake(struct worker *worker);
+/* After worker_stop: runs the messages that are left, on this thread. */
+void worker_drain_messages(struct worker *worker);
+
 /* Owner thread: the same without the inbox, for blocks from itself. */
 void worker_keep(struct worker *worker, struct block *block);
 

@@ -1,0 +1,349 @@
+/* What may be asked of a running engine: pins of outputs, living instances, counts, status. Questions
+ * about partitions are messages to their workers, answered between two runs. */
+#include "pe/host/host.h"
+
+#include "runtime/base/hash.h"
+
+/* ---- pins ---------------------------------------------------------------------------------- */
+
+struct pin_op {
+    struct host_app *app;
+    uint32_t output;      /* HOST_OUTPUTS_MAX: the dead letters */
+    struct query_pins *pins;
+    _Atomic int status;
+    pins_done *done;
+    void *user;
+};
+
+static s4_status pin_one(struct host_partition *p, uint32_t output, struct query_pin *pin)
+{
+    pin->partition = p->base.slot;
+    pin->time_us = p->now_us;
+    if (output == HOST_OUTPUTS_MAX)
+        return rowlog_pin(p->dead, &pin->log);
+    struct host_output_state *state = &p->outputs[output];
+    return state->table ? table_pin(state->table, &pin->table) : rowlog_pin(state->log, &pin->log);
+}
+
+static void pin_on_worker(struct host_worker *worker, struct host_app *app, void *user)
+{
+    struct pin_op *op = user;
+    uint32_t n = 0; /* place among the partitions of this node */
+    for (uint32_t slot = 0; slot < app->engine->map.slots; slot++) {
+        struct host_partition *p = app->partitions[slot];
+        if (!p)
+            continue;
+        uint32_t place = n++;
+        if (p->worker != worker)
+            continue;
+        s4_status status = pin_one(p, op->output, &op->pins->pins[place]);
+        if (status != S4_OK)
+            atomic_store(&op->status, status);
+    }
+}
+
+static void pins_taken(void *user)
+{
+    struct pin_op *op = user;
+    s4_status status = (s4_status)atomic_load(&op->status);
+    if (status != S4_OK) {
+        query_pins_destroy(op->pins);
+        op->pins = NULL;
+    }
+    op->done(op->user, status, op->pins);
+    mem_free(op);
+}
+
+static uint32_t count_partitions(const struct host_app *app)
+{
+    uint32_t n = 0;
+    for (uint32_t slot = 0; slot < app->engine->map.slots; slot++)
+        n += app->partitions[slot] != NULL;
+    return n;
+}
+
+static s4_status no_output(const struct host_app *app, const char *name, struct diag *diag)
+{
+    const char *names[HOST_OUTPUTS_MAX + 1];
+    size_t n = 0;
+    for (uint32_t i = 0; i < app->n_outputs; i++)
+        names[n++] = app->outputs[i].name;
+    names[n++] = HOST_DEAD_LETTERS;
+    const char *near = query_suggest(name, names, n);
+    return diag_set(diag, S4_NOT_FOUND, "app \"%s\" has no output \"%s\"%s%s%s", app->graph->app,
+                    name, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+}
+
+s4_status engine_pin(struct engine *engine, const char *app_name, const char *name,
+                     pins_done *done, void *user, struct diag *diag)
+{
+    struct host_app *app = host_app_find(engine, app_name);
+    if (!app)
+        return diag_set(diag, S4_NOT_FOUND, "no app \"%s\" is deployed", app_name);
+    uint32_t number = HOST_OUTPUTS_MAX;
+    const struct host_output *output = host_output_find(app, name, &number);
+    if (!output && strcmp(name, HOST_DEAD_LETTERS) != 0)
+        return no_output(app, name, diag);
+    struct pin_op *op = mem_zalloc(sizeof *op);
+    if (!op)
+        return diag_set(diag, S4_NO_MEMORY, "out of memory");
+    *op = (struct pin_op){ .app = app, .output = number, .done = done, .user = user };
+    s4_status status = query_pins_create(output ? output->type : app->dead_type,
+                                         output ? output->key_text : NULL, count_partitions(app),
+                                         &op->pins);
+    if (status == S4_OK)
+        status = host_ask_workers(app, pin_on_worker, pins_taken, op);
+    if (status != S4_OK) {
+        query_pins_destroy(op->pins);
+        mem_free(op);
+        return diag_set(diag, status, "output \"%s\": %s", name, s4_status_text(status));
+    }
+    return S4_OK;
+}
+
+/* ---- instances ----------------------------------------------------------------------------- */
+
+static s4_status find_prototype(struct engine *engine, const char *app_name, const char *name,
+                                struct host_app **app, struct host_prototype **prototype,
+                                struct diag *diag)
+{
+    *app = host_app_find(engine, app_name);
+    if (!*app)
+        return diag_set(diag, S4_NOT_FOUND, "no app \"%s\" is deployed", app_name);
+    *prototype = host_prototype_find(*app, name);
+    if (*prototype)
+        return S4_OK;
+    const char *names[GRAPH_PROTOTYPES_MAX];
+    for (uint32_t i = 0; i < (*app)->n_prototypes; i++)
+        names[i] = (*app)->prototypes[i].name;
+    const char *near = query_suggest(name, names, (*app)->n_prototypes);
+    return diag_set(diag, S4_NOT_FOUND, "app \"%s\" has no prototype \"%s\"%s%s%s", app_name, name,
+                    near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+}
+
+/* Where the instance of a key lives. Keyless instances live in every partition: their "key" is the
+ * partition's number. */
+static s4_status locate(struct host_query *query, const char *key, struct diag *diag)
+{
+    const struct host_prototype *prototype = query->prototype;
+    uint32_t slots = query->app->engine->map.slots;
+    struct buffer form;
+    buffer_init(&form);
+    s4_status status = S4_OK;
+    query->slot = prototype->singleton_slot;
+    if (prototype->key) {
+        status = key_parse(prototype->key, key, &form, diag);
+        query->slot = 0;
+    } else if (!prototype->singleton) {
+        char *end;
+        unsigned long slot = strtoul(key, &end, 10);
+        if (end == key || *end || slot >= slots)
+            status = diag_set(diag, S4_RANGE,
+                              "prototype \"%s\" is keyless, its key is a partition, 0 to %u: found "
+                              "\"%s\"", prototype->name, slots - 1, key);
+        query->slot = (uint16_t)slot;
+    }
+    if (status == S4_OK)
+        query->key = mem_zalloc(form.size + 17);
+    if (status == S4_OK && query->key) {
+        if (form.size)
+            memcpy(query->key, form.data, form.size);
+        query->key_len = form.size;
+        query->hash = hash_bytes(query->key, form.size);
+        if (prototype->key)
+            query->slot = slot_of_hash(query->hash, slots);
+    } else if (status == S4_OK) {
+        status = S4_NO_MEMORY;
+    }
+    buffer_fini(&form);
+    return status;
+}
+
+s4_status engine_ask(struct engine *engine, const char *app_name, const char *name,
+                     const char *key, reply_done *done, void *user, struct diag *diag)
+{
+    struct host_app *app;
+    struct host_prototype *prototype;
+    TRY(find_prototype(engine, app_name, name, &app, &prototype, diag));
+    if (!prototype->of->query)
+        return diag_set(diag, S4_UNSUPPORTED, "prototype \"%s\" of app \"%s\" has no query callback",
+                        name, app_name);
+    struct host_query *query = mem_zalloc(sizeof *query);
+    if (!query)
+        return diag_set(diag, S4_NO_MEMORY, "out of memory");
+    query->app = app;
+    query->prototype = prototype;
+    query->done = done;
+    query->user = user;
+    s4_status status = locate(query, key, diag);
+    if (status == S4_OK && !app->partitions[query->slot])
+        status = diag_set(diag, S4_UNAVAILABLE, "partition %u lives on another node", query->slot);
+    if (status != S4_OK) {
+        mem_free(query->key);
+        mem_free(query);
+        return status;
+    }
+    host_query_post(query);
+    return S4_OK;
+}
+
+struct count_op {
+    uint32_t prototype;
+    _Atomic uint64_t count;
+    count_done *done;
+    void *user;
+};
+
+static void count_on_worker(struct host_worker *worker, struct host_app *app, void *user)
+{
+    struct count_op *op = user;
+    for (uint32_t slot = 0; slot < app->engine->map.slots; slot++) {
+        struct host_partition *p = app->partitions[slot];
+        if (p && p->worker == worker)
+            atomic_fetch_add(&op->count, p->tables[op->prototype].count);
+    }
+}
+
+static void counted(void *user)
+{
+    struct count_op *op = user;
+    op->done(op->user, S4_OK, atomic_load(&op->count));
+    mem_free(op);
+}
+
+s4_status engine_count(struct engine *engine, const char *app_name, const char *name,
+                       count_done *done, void *user, struct diag *diag)
+{
+    struct host_app *app;
+    struct host_prototype *prototype;
+    TRY(find_prototype(engine, app_name, name, &app, &prototype, diag));
+    struct count_op *op = mem_zalloc(sizeof *op);
+    if (!op)
+        return diag_set(diag, S4_NO_MEMORY, "out of memory");
+    op->prototype = prototype->number;
+    op->done = done;
+    op->user = user;
+    s4_status status = host_ask_workers(app, count_on_worker, counted, op);
+    if (status != S4_OK)
+        mem_free(op);
+    return status == S4_OK ? S4_OK : diag_set(diag, status, "out of memory");
+}
+
+/* ---- status -------------------------------------------------------------------------------- */
+
+struct output_sums {
+    _Atomic uint64_t dropped, refused, timers;
+};
+
+static void sum_on_worker(struct host_worker *worker, struct host_app *app, void *user)
+{
+    struct output_sums *sums = user;
+    for (uint32_t slot = 0; slot < app->engine->map.slots; slot++) {
+        struct host_partition *p = app->partitions[slot];
+        if (!p || p->worker != worker)
+            continue;
+        atomic_fetch_add(&sums->timers, timers_count(p->timers));
+        for (uint32_t i = 0; i < app->n_outputs; i++) {
+            const struct output_counters *c = p->outputs[i].table
+                                                  ? table_counters(p->outputs[i].table)
+                                                  : rowlog_counters(p->outputs[i].log);
+            atomic_fetch_add(&sums->dropped, c->dropped);
+            atomic_fetch_add(&sums->refused, c->refused);
+        }
+    }
+}
+
+static void add_counters(const struct host_counters *from, const struct host_app *app,
+                         struct engine_app_status *to)
+{
+    struct engine_counters *c = &to->counters;
+    c->injected += count_get(&from->injected);
+    c->applied += count_get(&from->applied);
+    c->emitted += count_get(&from->emitted);
+    c->published += count_get(&from->published);
+    c->dead_letters += count_get(&from->dead_letters);
+    c->absent_keys += count_get(&from->absent_keys);
+    c->unheard += count_get(&from->unheard);
+    c->shed += count_get(&from->shed);
+    c->duplicates += count_get(&from->duplicates) + count_get(&from->link_repeats);
+    c->instances += count_get(&from->instances);
+    c->created += count_get(&from->created);
+    c->removed += count_get(&from->removed);
+    c->waiting += count_get(&from->waiting);
+    c->mailbox += count_get(&from->mailbox);
+    c->mailbox_dropped += count_get(&from->mailbox_dropped);
+    c->parked += count_get(&from->parked);
+    c->requests += count_get(&from->requests);
+    c->state_bytes += count_get(&from->state_bytes);
+    for (uint32_t i = 0; i < app->n_prototypes; i++) {
+        to->prototypes[i].events += count_get(&from->prototypes[i].events);
+        to->prototypes[i].failures += count_get(&from->prototypes[i].failures);
+        to->prototypes[i].created += count_get(&from->prototypes[i].created);
+        to->prototypes[i].removed += count_get(&from->prototypes[i].removed);
+        to->prototypes[i].instances += count_get(&from->prototypes[i].instances);
+    }
+}
+
+static void app_status(struct host_app *app, struct engine_app_status *to)
+{
+    struct engine *engine = app->engine;
+    snprintf(to->name, sizeof to->name, "%s", app->graph->app);
+    snprintf(to->version, sizeof to->version, "%s", app->graph->version);
+    snprintf(to->build_id, sizeof to->build_id, "%s", plugin_build_id(app->plugin));
+    to->paused = atomic_load(&app->paused);
+    to->queued_bytes = atomic_load(&app->queued);
+    to->n_prototypes = app->n_prototypes;
+    for (uint32_t i = 0; i < app->n_prototypes; i++) {
+        snprintf(to->prototypes[i].name, sizeof to->prototypes[i].name, "%s",
+                 app->prototypes[i].name);
+        to->prototypes[i].sampled_ns = atomic_load(&app->prototypes[i].sampled_ns);
+    }
+    for (uint32_t i = 0; i < engine->n_workers; i++)
+        add_counters(host_counters(&engine->workers[i], app), app, to);
+    add_counters(&app->feed_counters, app, to);
+    to->counters.shed += count_get(&app->inject_shed);
+    struct output_sums sums = { 0 };
+    host_on_workers(app, sum_on_worker, &sums);
+    to->counters.rows_dropped = sums.dropped;
+    to->counters.rows_refused = sums.refused;
+    to->counters.timers = sums.timers;
+}
+
+s4_status engine_status(struct engine *engine, struct engine_status *status)
+{
+    pthread_mutex_lock(&engine->lock);
+    struct engine_status made = {
+        .uptime_us = engine->options.clock->mono_us(engine->options.clock) - engine->started_us,
+        .workers = engine->n_workers,
+        .slots = engine->map.slots,
+        .memory = block_pool_bytes(engine->pool),
+        .memory_soft = engine->options.memory_soft,
+        .memory_hard = engine->options.memory_hard,
+    };
+    made.apps = mem_calloc(size_max(engine->n_apps, 1), sizeof *made.apps);
+    for (uint32_t i = 0; made.apps && i < ENGINE_APPS_MAX; i++) {
+        struct host_app *app = host_app_at(engine, i);
+        if (app)
+            app_status(app, &made.apps[made.n_apps++]);
+    }
+    pthread_mutex_unlock(&engine->lock);
+    if (!made.apps)
+        return S4_NO_MEMORY;
+    *status = made;
+    return S4_OK;
+}
+
+/* ---- the worker's idle time ---------------------------------------------------------------- */
+
+bool host_idle(void *user)
+{
+    struct host_worker *worker = user;
+    struct engine *engine = worker->engine;
+    bool any = false;
+    if (worker->index == 0) {
+        any |= host_drains_step(engine);
+        if (!engine->options.feed_thread)
+            any |= host_feeds_step(engine);
+    }
+    return any;
+}
