@@ -88,7 +88,7 @@ s4_status engine_pin(struct engine *engine, const char *app_name, const char *na
     if (!op)
         return diag_set(diag, S4_NO_MEMORY, "out of memory");
     *op = (struct pin_op){ .app = app, .output = number, .done = done, .user = user };
-    s4_status status = query_pins_create(output ? output->type : app->dead_type,
+    s4_status status = query_pins_create(output ? output->type : codec_type(app->dead_codec),
                                          output ? output->key_text : NULL, count_partitions(app),
                                          &op->pins);
     if (status == S4_OK)

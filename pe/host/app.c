@@ -304,7 +304,7 @@ static s4_status build(struct host_app *app, struct diag *diag)
     for (uint32_t i = 0; i < app->n_outputs; i++)
         TRY(make_output(app, i, diag));
     TRY(connect(app));
-    return deadletter_type(&app->dead_schema, &app->dead_type);
+    return deadletter_type(&app->dead_schema, &app->dead_codec);
 }
 
 s4_status host_app_create(struct engine *engine, const struct bundle *bundle, struct plugin *plugin,
@@ -378,6 +378,7 @@ void host_app_destroy(struct host_app *app)
     mem_free(app->inject_links);
     mem_free(app->params);
     schema_destroy(app->types);
+    codec_destroy(app->dead_codec);
     schema_destroy(app->dead_schema);
     bundle_release(app->bundle);
     plugin_release(app->plugin);

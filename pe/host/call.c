@@ -15,8 +15,10 @@ void host_enter(struct host_worker *worker, struct host_partition *partition, ui
 {
     struct host_ctx *ctx = &worker->ctx;
     struct host_app *app = partition->app;
-    if (!app->event_time && now_us > partition->now_us)
+    if (!app->event_time && now_us > partition->now_us) {
         partition->now_us = now_us;
+        host_times(partition);
+    }
     ctx->app = app;
     ctx->partition = partition;
     ctx->emitter = &worker->emitters[app->number % ENGINE_APPS_MAX];
@@ -31,6 +33,14 @@ void host_leave(struct host_worker *worker)
     worker->ctx.partition = NULL;
     worker->ctx.prototype = NULL;
     worker->ctx.record = NULL;
+}
+
+/* What the times of instances are at the partition's time; once per run, or per event that moves it. */
+void host_times(struct host_partition *p)
+{
+    uint64_t now_ms = p->now_us / 1000;
+    for (uint32_t i = 0; i < p->app->n_prototypes; i++)
+        p->now_ms[i] = instances_now(&p->tables[i], now_ms);
 }
 
 static inline void call_begin(struct host_ctx *ctx, struct host_prototype *prototype,
@@ -147,13 +157,11 @@ void host_dead_letter(struct host_ctx *ctx, const struct record *record,
     const struct host_pair *pair =
         record && record->stream < app->n_pairs ? &app->pairs[record->stream] : NULL;
     struct deadletter letter = {
-        .app = app->graph->app,
         .version = app->graph->version,
         .stream = pair ? app->streams[pair->stream].name : "",
         .prototype = prototype ? prototype->name : "",
         .status = status,
         .cause = cause && *cause ? cause : s4_status_text(status),
-        .time_us = ctx->partition->now_us,
     };
     struct buffer key;
     buffer_init(&key);
@@ -166,7 +174,7 @@ void host_dead_letter(struct host_ctx *ctx, const struct record *record,
         letter.event = &event;
     }
     struct value row;
-    if (deadletter_write(&ctx->worker->writer, app->dead_type, &letter, &row) != S4_OK ||
+    if (deadletter_row(app->dead_codec, &letter, &ctx->worker->row, &row) != S4_OK ||
         rowlog_append(ctx->partition->dead, ctx->partition->now_us, &row) != S4_OK)
         count_add(&counters->dropped, 1);
     rowlog_commit(ctx->partition->dead);
@@ -401,7 +409,7 @@ static inline void deliver_now(struct host_ctx *ctx, struct host_prototype *prot
 {
     struct instances *table = &ctx->partition->tables[prototype->number];
     struct instance *instance = instances_at(table, number);
-    instance->last_ms = instances_relative_ms(table, ctx->partition->now_us / 1000);
+    instance->last_ms = ctx->partition->now_ms[prototype->number];
     bool gap = UNLIKELY(prototype->before) && gap_passed(ctx, prototype, number);
     call_begin(ctx, prototype, number, CALL_EVENT);
     s4_status status =
@@ -426,8 +434,7 @@ void host_deliver_now(struct host_ctx *ctx, struct host_prototype *prototype, ev
 static bool is_expired(const struct host_ctx *ctx, const struct host_prototype *prototype,
                        const struct instance *instance)
 {
-    const struct instances *table = &ctx->partition->tables[prototype->number];
-    uint32_t now = instances_relative_ms(table, ctx->partition->now_us / 1000);
+    uint32_t now = ctx->partition->now_ms[prototype->number];
     return now >= instance->last_ms && now - instance->last_ms >= prototype->ttl_ms;
 }
 

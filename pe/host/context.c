@@ -66,10 +66,10 @@ static void stamp(struct host_ctx *ctx, const struct host_stream *stream,
                              : ctx->partition ? ctx->partition->now_us : ctx->emission.time;
 }
 
-static s4_status emit(s4_ctx *pub, const s4_stream *s4_stream, const ProtobufCMessage *event)
+static s4_status emit(s4_ctx *pub, const s4_stream *handle, const ProtobufCMessage *event)
 {
     struct host_ctx *ctx = host_of(pub);
-    const struct host_stream *stream = &ctx->app->streams[*s4_stream->number];
+    const struct host_stream *stream = &ctx->app->streams[*handle->number];
     if (UNLIKELY(!allowed(ctx, IN_EVENTS | BIT(CALL_SOURCE))))
         return fail(ctx, S4_STATE, "s4_emit is not allowed in this callback");
     if (UNLIKELY(event->descriptor != stream->type->descriptor))
@@ -117,8 +117,7 @@ s4_status host_encode(const struct codec *codec, const ProtobufCMessage *message
         if (!record)
             return S4_NO_MEMORY;
         char *at = record + OUTPUT_ROW_BASE;
-        struct codec_alias none = { .field_offset = FIELD_NONE };
-        int64_t n = codec_put(codec)(codec, message, record, at, record + want, none);
+        int64_t n = codec_put(codec)(codec, message, record, at, record + want, &codec_no_alias);
         if (n >= 0) {
             *value = (struct value){ .type = codec_type(codec), .record = record, .at = at,
                                      .size = (uint32_t)n };
@@ -159,10 +158,10 @@ static s4_status publish_row(struct host_ctx *ctx, const struct host_output *out
                          &value);
 }
 
-static s4_status publish(s4_ctx *pub, const s4_output *s4_output, const ProtobufCMessage *row)
+static s4_status publish(s4_ctx *pub, const s4_output *handle, const ProtobufCMessage *row)
 {
     struct host_ctx *ctx = host_of(pub);
-    uint16_t number = *s4_output->number;
+    uint16_t number = *handle->number;
     const struct host_output *output = &ctx->app->outputs[number];
     if (!allowed(ctx, IN_EVENTS))
         return fail(ctx, S4_STATE, "s4_publish is not allowed in this callback");
@@ -176,10 +175,10 @@ static s4_status publish(s4_ctx *pub, const s4_output *s4_output, const Protobuf
     return S4_OK;
 }
 
-static s4_status unpublish(s4_ctx *pub, const s4_output *s4_output, const ProtobufCMessage *row)
+static s4_status unpublish(s4_ctx *pub, const s4_output *handle, const ProtobufCMessage *row)
 {
     struct host_ctx *ctx = host_of(pub);
-    uint16_t number = *s4_output->number;
+    uint16_t number = *handle->number;
     const struct host_output *output = &ctx->app->outputs[number];
     if (!allowed(ctx, IN_EVENTS))
         return fail(ctx, S4_STATE, "s4_unpublish is not allowed in this callback");

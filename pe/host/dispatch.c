@@ -44,8 +44,10 @@ static inline bool dispatch_record(struct host_ctx *ctx, const struct record *re
     if (UNLIKELY(record->stream >= RECORD_STREAM_RESERVED))
         return host_engine_record(ctx, record);
     struct host_pair *pair = &ctx->app->pairs[record->stream];
-    if (ctx->app->event_time && record->time > p->now_us)
+    if (ctx->app->event_time && record->time > p->now_us) {
         p->now_us = record->time;
+        host_times(p);
+    }
     ctx->record = record;
     ctx->worker->crash_record = record;
     ctx->emission.time = p->now_us;
@@ -189,6 +191,7 @@ static struct partition *find_partition(void *user, uint16_t number, uint16_t sl
 static void block_done(void *user, struct block *block)
 {
     struct host_worker *worker = user;
+    host_block_applied(block);
     struct host_app *app = host_app_of(worker->engine, block->app);
     if (!app)
         return;
@@ -210,6 +213,7 @@ static bool flush(void *user)
 const struct worker_ops host_worker_ops = {
     .partition = find_partition,
     .records = run_records,
+    .block_taken = host_block_taken,
     .block_done = block_done,
     .flush = flush,
     .tick = host_tick,

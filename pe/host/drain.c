@@ -18,6 +18,7 @@ struct drain {
     uint8_t phase;
     drain_done *done;
     void *user;
+    uint64_t rounds;
     uint64_t seen;          /* begun at the first of two equal counts */
     _Atomic uint64_t arose; /* by the workers, in the finishing round */
     _Atomic uint64_t timers;
@@ -42,11 +43,25 @@ static uint64_t count_begun(const struct host_app *app)
     return n;
 }
 
+void engine_flight(const struct engine *engine, const char *name, uint64_t *begun, uint64_t *ended)
+{
+    const struct host_app *app = host_app_find(engine, name);
+    if (!app)
+        return;
+    *ended += count_ended(app);
+    *begun += count_begun(app);
+}
+
 static bool is_quiet(const struct host_app *app, uint64_t *begun)
 {
-    uint64_t ended = count_ended(app);
+    const struct engine_remote *remote = app->engine->options.remote;
+    uint64_t others_begun = 0;
+    uint64_t others_ended = 0;
+    if (remote)
+        remote->flight(remote->user, app->graph->app, &others_begun, &others_ended);
+    uint64_t ended = count_ended(app) + others_ended;
     bool answers = atomic_load(&app->outstanding) == 0;
-    *begun = count_begun(app);
+    *begun = count_begun(app) + others_begun;
     return answers && ended == *begun && atomic_load(&app->outstanding) == 0;
 }
 
@@ -79,7 +94,8 @@ static void finish_answered(void *user)
 static void drain_end(struct drain *d, s4_status status)
 {
     struct engine_drained drained = { .waiting_timers = atomic_load(&d->timers),
-                                      .waiting_answers = atomic_load(&d->answers) };
+                                      .waiting_answers = atomic_load(&d->answers),
+                                      .rounds = d->rounds };
     d->done(d->user, status, &drained);
 }
 
@@ -116,6 +132,7 @@ static bool drain_step(struct drain *d, s4_status *status, bool *any)
         d->phase = DRAIN_WAIT;
         *any = true;
         *status = S4_OK;
+        d->rounds += atomic_load(&d->arose) > 0;
         return atomic_load(&d->arose) == 0;
     }
 }
@@ -193,6 +210,7 @@ struct drain_group {
     _Atomic int status;
     _Atomic uint64_t timers;
     _Atomic uint64_t answers;
+    _Atomic uint64_t rounds;
     drain_done *done;
     void *user;
 };
@@ -204,9 +222,11 @@ static void group_done(void *user, s4_status status, const struct engine_drained
         atomic_store(&g->status, status);
     atomic_fetch_add(&g->timers, drained->waiting_timers);
     atomic_fetch_add(&g->answers, drained->waiting_answers);
+    atomic_fetch_add(&g->rounds, drained->rounds);
     if (atomic_fetch_sub(&g->left, 1) != 1)
         return;
-    struct engine_drained all = { .waiting_timers = g->timers, .waiting_answers = g->answers };
+    struct engine_drained all = { .waiting_timers = g->timers, .waiting_answers = g->answers,
+                                  .rounds = g->rounds };
     g->done(g->user, (s4_status)atomic_load(&g->status), &all);
     mem_free(g);
 }

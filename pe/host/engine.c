@@ -59,8 +59,8 @@ void host_send(struct engine *engine, struct host_worker *from, struct block *bl
     struct host_app *app = host_app_of(engine, block->app);
     if (app)
         atomic_fetch_add_explicit(&app->queued, block->capacity, memory_order_relaxed);
-    if (engine->remote && !engine->remote->is_local(engine->remote, block->worker)) {
-        engine->remote->send(engine->remote, app, block);
+    if (UNLIKELY(block->worker - engine->first_worker >= engine->n_workers)) {
+        host_send_remote(engine, app, block);
         return;
     }
     struct host_worker *to = &engine->workers[block->worker - engine->first_worker];
@@ -84,7 +84,6 @@ static s4_status worker_init(struct engine *engine, struct host_worker *w, uint3
     arena_init(&w->arena);
     buffer_init(&w->row);
     keys_init(&w->keys);
-    writer_init(&w->writer);
     w->event = mem_aligned(CACHE_LINE, HOST_EVENT_SIZE + CACHE_LINE);
     return w->event ? S4_OK : S4_NO_MEMORY;
 }
@@ -99,7 +98,6 @@ static void worker_fini(struct host_worker *w)
     arena_fini(&w->arena);
     buffer_fini(&w->row);
     keys_fini(&w->keys);
-    writer_fini(&w->writer);
     if (w->event)
         asan_unpoison(w->event, HOST_EVENT_SIZE);
     mem_free(w->event);
@@ -228,7 +226,7 @@ s4_status engine_start(struct engine *engine, struct diag *diag)
     if (!engine->options.threads)
         return S4_OK;
     for (uint32_t i = 0; i < engine->n_workers; i++) {
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "worker-%u", i);
         TRY(worker_start(engine->workers[i].actor, name) == S4_OK
                 ? S4_OK
@@ -296,6 +294,11 @@ void engine_destroy(struct engine *engine)
     pthread_mutex_destroy(&engine->drains_lock);
     pthread_cond_destroy(&engine->changed);
     mem_free(engine);
+}
+
+struct block_pool *engine_pool(struct engine *engine)
+{
+    return engine->pool;
 }
 
 bool engine_step(struct engine *engine)

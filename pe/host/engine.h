@@ -28,7 +28,17 @@
 #define ENGINE_POOL_THREADS        2    /* of requests */
 #define ENGINE_REQUESTS_MAX        4096 /* outstanding, per app */
 
+struct block;
 struct engine;
+
+/* The way to the other nodes: takes a block (its hold goes along) for block->worker; called on the
+ * workers' threads. */
+struct engine_remote {
+    void (*send)(void *user, const char *app, uint64_t schema, struct block *block);
+    /* Adds what the other nodes have begun and ended (engine_flight), so that a drain sees all. */
+    void (*flight)(void *user, const char *app, uint64_t *begun, uint64_t *ended);
+    void *user;
+};
 
 struct engine_options {
     uint32_t workers;    /* 0: 1 */
@@ -42,6 +52,7 @@ struct engine_options {
     uint64_t seed;       /* of ids and random numbers; 0: from the kernel */
     uint32_t nodes;      /* a fixed cluster of so many nodes, alike in workers and slots; 0: 1 */
     uint32_t node;       /* which of them this is */
+    const struct engine_remote *remote; /* NULL: there is no other node */
     struct pool *requests; /* runs requests; NULL: ENGINE_POOL_THREADS threads of its own */
     const struct clock *clock; /* NULL: the machine's */
     const struct log *log;
@@ -115,6 +126,25 @@ typedef void injection_done(void *user, s4_status status);
 s4_status engine_inject(struct engine *engine, struct injection **injection, enum injection_ack ack,
                         injection_done *done, void *user) MUST_USE;
 
+/* ---- other nodes ---------------------------------------------------------------------------- */
+
+/* A block from another node, for one of this node's workers; *block is taken on success. It is checked
+ * as bytes that nobody vouches for. `taken` is called when its records are in their partitions' runs,
+ * `applied` when all are executed, on a worker's thread; they must not block. */
+typedef void engine_block_fn(void *user, const uint64_t token[2]);
+struct engine_arrival {
+    engine_block_fn *taken;
+    engine_block_fn *applied;
+    void *user;
+    uint64_t token[2];
+};
+s4_status engine_arrived(struct engine *engine, const char *app, uint64_t schema,
+                         struct block **block, const struct engine_arrival *arrival,
+                         struct diag *diag) MUST_USE;
+/* Adds this node's counts of blocks begun and ended; any thread. */
+void engine_flight(const struct engine *engine, const char *app, uint64_t *begun, uint64_t *ended);
+struct block_pool *engine_pool(struct engine *engine);
+
 /* ---- answers out; any thread --------------------------------------------------------------- */
 
 /* Pins an output in every partition (each between two runs), then `done` gets the pins, which it owns
@@ -141,6 +171,7 @@ s4_status engine_count(struct engine *engine, const char *app, const char *proto
 struct engine_drained {
     uint64_t waiting_timers;  /* processing timers that still wait: reported, not fired */
     uint64_t waiting_answers; /* instances that wait for an answer (only without `finish`) */
+    uint64_t rounds;          /* of finishing that caused something */
 };
 typedef void drain_done(void *user, s4_status status, const struct engine_drained *drained);
 s4_status engine_drain(struct engine *engine, const char *app, bool finish, drain_done *done,

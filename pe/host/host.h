@@ -155,7 +155,7 @@ struct host_app {
     const S4__Graph__Graph *graph; /* the bundle's */
     struct schema *types;       /* of the plugin's descriptors; owned */
     struct schema *dead_schema; /* of a dead letter; owned */
-    const struct type *dead_type;
+    struct codec *dead_codec;   /* owned */
     bool event_time;
     uint32_t emits_max;
     uint32_t parked_after;
@@ -199,6 +199,7 @@ struct host_partition {
     uint64_t due_us;            /* the earliest of all below */
     struct instances *tables;   /* per prototype */
     uint64_t *heap_bytes;       /* per prototype: s4_alloc */
+    uint32_t *now_ms;           /* per prototype: now_us as its table counts */
     uint64_t *output_due_us;    /* per prototype; HOST_NEVER: nothing to put out */
     uint64_t *ttl_due_us;       /* per prototype */
     struct timers *timers;
@@ -273,7 +274,6 @@ struct host_worker {
     char *event;                /* scratch for decoded events, SCHEMA_IMAGE_MAX + base */
     struct buffer row;          /* scratch for encoded rows */
     struct keys keys;           /* scratch for tables' keys */
-    struct writer writer;       /* scratch for dead letters */
     struct buffer key_parts[KEY_PARTS_MAX]; /* scratch for s4_key */
     uint64_t groups;            /* for sampling */
     uint64_t due_us;            /* the earliest of its partitions */
@@ -301,7 +301,6 @@ struct engine {
     uint32_t n_workers;         /* of this node */
     uint32_t first_worker;      /* its number through all nodes */
     uint32_t all_workers;
-    struct engine_remote *remote; /* the other nodes; NULL: none */
     struct host_worker *workers;
     struct host_app *_Atomic apps[ENGINE_APPS_MAX]; /* by number modulo; release in deploy pairs with
                                                        acquire in host_app_at */
@@ -360,6 +359,8 @@ void host_partition_due(struct host_partition *partition);
 /* Starts a run (or anything that stands for one) on a partition at a time. */
 void host_enter(struct host_worker *worker, struct host_partition *partition, uint64_t now_us);
 void host_leave(struct host_worker *worker);
+
+void host_times(struct host_partition *partition);
 
 /* Ends a call that did more than emit, or failed: commits or takes back. Answers the call's status. */
 s4_status host_call_end(struct host_ctx *ctx, s4_status returned);
@@ -478,6 +479,7 @@ struct host_loader {
 
 /* ---- engine.c ------------------------------------------------------------------------------ */
 
+void host_ctx_init(struct host_ctx *ctx, struct host_worker *worker);
 /* Hands a block to its destination; from: the worker that runs this, or NULL. */
 void host_send(struct engine *engine, struct host_worker *from, struct block *block);
 uint64_t host_now_ns(void); /* for samples only */
@@ -531,6 +533,12 @@ bool host_drains_step(struct engine *engine);
 void host_drains_cancel(struct engine *engine, struct host_app *app);
 /* Pauses and resumes apps by the memory marks. */
 void host_marks(struct host_worker *worker, uint64_t now_us);
+
+/* ---- remote.c ------------------------------------------------------------------------------ */
+
+void host_send_remote(struct engine *engine, struct host_app *app, struct block *block);
+void host_block_taken(void *user, struct block *block);
+void host_block_applied(struct block *block);
 
 /* ---- worker_ops ---------------------------------------------------------------------------- */
 

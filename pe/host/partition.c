@@ -7,8 +7,6 @@
  */
 #include "pe/host/host.h"
 
-#include "pe/output/deadletter.h"
-
 #define PARTITION_MAGIC 0x31505334u /* "4SP1" */
 
 static bool create_tables(struct host_partition *p)
@@ -27,7 +25,7 @@ static bool create_tables(struct host_partition *p)
         if (status != S4_OK)
             return false;
     }
-    return rowlog_create(app->dead_type, &app->dead_limits, &p->dead) == S4_OK &&
+    return rowlog_create(codec_type(app->dead_codec), &app->dead_limits, &p->dead) == S4_OK &&
            timers_create(0, &p->timers) == S4_OK;
 }
 
@@ -37,13 +35,14 @@ static bool create_parts(struct host_partition *p)
     uint32_t slots = app->engine->map.slots;
     p->tables = mem_calloc(app->n_prototypes, sizeof *p->tables);
     p->heap_bytes = mem_calloc(app->n_prototypes, sizeof *p->heap_bytes);
+    p->now_ms = mem_calloc(app->n_prototypes, sizeof *p->now_ms);
     p->output_due_us = mem_calloc(app->n_prototypes, sizeof *p->output_due_us);
     p->ttl_due_us = mem_calloc(app->n_prototypes, sizeof *p->ttl_due_us);
     p->outputs = mem_calloc(app->n_outputs, sizeof *p->outputs);
     p->links_in.slots = slots;
     p->links_in.next = mem_calloc(links_count(slots), sizeof *p->links_in.next);
     p->links_out = mem_calloc(slots, sizeof *p->links_out);
-    return p->tables && p->heap_bytes && p->output_due_us && p->ttl_due_us && p->outputs &&
+    return p->tables && p->heap_bytes && p->now_ms && p->output_due_us && p->ttl_due_us && p->outputs &&
            p->links_in.next && p->links_out && create_tables(p);
 }
 
@@ -125,6 +124,7 @@ void host_partition_destroy(struct host_partition *p)
     host_probes_drop(p);
     mem_free(p->tables);
     mem_free(p->heap_bytes);
+    mem_free(p->now_ms);
     mem_free(p->output_due_us);
     mem_free(p->ttl_due_us);
     mem_free(p->outputs);
@@ -411,6 +411,7 @@ s4_status host_partition_load(struct host_partition *p, const char **at, const c
 {
     host_enter(p->worker, p, p->now_us);
     s4_status status = load_all(p, at, end, diag);
+    host_times(p);
     host_partition_due(p);
     if (p->turns.size > 0)
         host_turn_later(p);

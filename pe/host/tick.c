@@ -70,9 +70,9 @@ static void expire(struct host_ctx *ctx, struct host_prototype *prototype)
     struct host_partition *p = ctx->partition;
     struct instances *table = &p->tables[prototype->number];
     uint64_t now_ms = p->now_us / 1000;
-    uint32_t i = 0;
-    while ((i = instances_next_expired(table, i, now_ms, prototype->ttl_ms)) != INSTANCE_NONE)
-        host_instance_remove(ctx, prototype, i++, true);
+    uint32_t number;
+    while ((number = instances_expired(table, now_ms, prototype->ttl_ms)) != INSTANCE_NONE)
+        host_instance_remove(ctx, prototype, number, true);
     uint64_t due_ms = instances_next_due_ms(table, prototype->ttl_ms);
     uint64_t soonest_ms = now_ms + prototype->ttl_ms / 8 + 1; /* bounds what sweeps cost */
     if (due_ms != UINT64_MAX && due_ms < soonest_ms)

@@ -320,7 +320,7 @@ static int64_t put_message(const void *source, char *record, char *at, char *end
         .off = sizeof(struct record) + 2,
         .len = (uint32_t)head->key_len,
     };
-    return s->route->put(s->route->codec, s->message, record, at, end, alias);
+    return s->route->put(s->route->codec, s->message, record, at, end, &alias);
 }
 
 static int64_t put_value(const void *source, char *record, char *at, char *end,

@@ -307,6 +307,7 @@ static void block_take_in(struct worker *worker, struct block *block)
         else
             run_finish(worker, &runs->runs[t]);
     }
+    worker->options.ops->block_taken(worker->options.user, block);
     struct run self = { .runs = runs };
     run_finish(worker, &self);
 }

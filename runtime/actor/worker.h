@@ -53,7 +53,9 @@ struct worker_ops {
     /* Executes the run's records from run->done on; answers how many are done in total. Fewer than
      * count: the partition has set `stalled`. */
     uint32_t (*records)(void *user, struct partition *partition, struct run *run);
-    /* A block's records are all executed or dropped. */
+    /* A block's records are in their partitions' runs. */
+    void (*block_taken)(void *user, struct block *block);
+    /* They are all executed or dropped. */
     void (*block_done)(void *user, struct block *block);
     /* Hands on what the host has buffered. True: it did something. */
     bool (*flush)(void *user);

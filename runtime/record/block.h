@@ -15,6 +15,7 @@
 
 #define BLOCK_SIZE_DEFAULT (64 * KIB)
 #define BLOCK_SIZE_MIN     (1 * KIB)
+#define BLOCK_SIZE_MAX     (256 * KIB)
 #define BLOCK_SLACK        64
 
 struct block_pool;

@@ -1,0 +1,73 @@
+/* Makes rows of dead letters. Rare by nature, so clarity comes before speed. */
+#include "pe/output/deadletter.h"
+
+#include "pe/output/limits.h"
+#include "proto/deadletter.pb-c.h"
+#include "runtime/base/utf8.h"
+#include "runtime/record/block.h"
+#include "runtime/text/json.h"
+
+s4_status deadletter_type(struct schema **schema, struct codec **codec)
+{
+    const ProtobufCMessageDescriptor *types[] = { &s4__output__dead_letter__descriptor };
+    struct schema *made;
+    TRY(schema_from_descriptors(types, 1, &made, NULL));
+    s4_status status = codec_create(schema_find(made, types[0]->name), codec);
+    if (status == S4_OK)
+        *schema = made;
+    else
+        schema_destroy(made);
+    return status;
+}
+
+static s4_status encode(const struct codec *codec, const S4__Output__DeadLetter *letter,
+                        struct buffer *out, struct value *row)
+{
+    for (size_t want = 2 * DEADLETTER_EVENT_MAX;; want *= 2) {
+        buffer_clear(out);
+        char *record = buffer_room(out, want + BLOCK_SLACK);
+        if (!record)
+            return S4_NO_MEMORY;
+        char *at = record + OUTPUT_ROW_BASE;
+        int64_t n = codec_put(codec)(codec, letter, record, at, record + want, &codec_no_alias);
+        if (n >= 0) {
+            *row = (struct value){ .type = codec_type(codec), .record = record, .at = at,
+                                   .size = (uint32_t)n };
+            return S4_OK;
+        }
+        if (want >= RECORD_MAX)
+            return S4_TOO_LARGE;
+    }
+}
+
+static s4_status event_text(const struct deadletter *letter, struct buffer *text)
+{
+    if (letter->event)
+        TRY(json_write(letter->event, text));
+    if (text->size > DEADLETTER_EVENT_MAX) {
+        text->size = utf8_valid(text->data, DEADLETTER_EVENT_MAX);
+        TRY(buffer_append_text(text, "... (cut)"));
+    }
+    return buffer_text(text) ? S4_OK : S4_NO_MEMORY;
+}
+
+s4_status deadletter_row(const struct codec *codec, const struct deadletter *letter,
+                         struct buffer *out, struct value *row)
+{
+    struct buffer text;
+    buffer_init(&text);
+    s4_status status = event_text(letter, &text);
+    if (status == S4_OK) {
+        S4__Output__DeadLetter message = S4__OUTPUT__DEAD_LETTER__INIT;
+        message.prototype = (char *)(uintptr_t)letter->prototype;
+        message.key = (char *)(uintptr_t)(letter->key ? letter->key : "");
+        message.stream = (char *)(uintptr_t)letter->stream;
+        message.status = (char *)(uintptr_t)s4_status_name(letter->status);
+        message.cause = (char *)(uintptr_t)letter->cause;
+        message.event = text.data;
+        message.version = (char *)(uintptr_t)letter->version;
+        status = encode(codec, &message, out, row);
+    }
+    buffer_fini(&text);
+    return status;
+}
