@@ -1,466 +1,49 @@
-/* Two nodes: blocks both ways over every transport, the window, closing, and what a node refuses.
- */
+/* Two nodes over the network inside one process, and what a node refuses. */
 #include "tests/support/suite.h"
 
-#include <pthread.h>
-
 #include "runtime/base/mem.h"
-#include "runtime/base/rng.h"
 #include "runtime/net/net.h"
-#include "tests/support/ends.h"
+#include "tests/support/net_check.h"
 
-enum { WORKERS = 2, LANES = WORKERS * WORKERS, OWED_MAX = 8192, STEP_MAX = 16 };
-
-struct owed {
-    struct net_token token;
-    struct block *block; /* held until it is applied, as a worker would */
-    bool credited;
-};
-
-/* One node: it sends `blocks` on each lane, and checks what arrives. */
-struct node {
-    struct ends *ends;
-    int end;
-    struct rng rng;
-    struct net *net;
-    uint32_t peer; /* the other one */
-    uint32_t window;
-    uint64_t blocks;
-    uint64_t sent[LANES], arrived[LANES], returned[LANES];
-    struct owed owed[OWED_MAX];
-    size_t owed_count;
-    bool up, closing;
-    int failed;
-    struct diag diag;
-};
-
-static uint64_t seed_of(int from, size_t lane, uint64_t frame)
+START_TEST(blocks_go_both_ways)
 {
-    return (uint64_t)(from + 1) << 48 | (uint64_t)lane << 40 | frame;
-}
-
-static size_t index_of(uint32_t lane)
-{
-    size_t source = lane >> 16, destination = lane & 0xffff;
-    ck_assert(source < WORKERS && destination < WORKERS);
-    return source * WORKERS + destination;
-}
-
-static void on_block(void *user, const struct net_arrival *arrival, struct block *block)
-{
-    struct node *node = user;
-    size_t lane = index_of(arrival->token.lane);
-    uint64_t frame = ++node->arrived[lane];
-    ck_assert_uint_eq(arrival->token.frame, frame);
-    ck_assert_uint_le(frame, node->returned[lane] + node->window);
-    ck_assert_str_eq(arrival->peer, node->end == 0 ? "b" : "a");
-    ck_assert_str_eq(arrival->app, "words");
-    ck_assert_uint_eq(arrival->schema, 12345);
-    ends_check_block(block, seed_of(!node->end, lane, frame));
-    ck_assert_uint_lt(node->owed_count, OWED_MAX);
-    node->owed[node->owed_count++] = (struct owed){ .token = arrival->token, .block = block };
-}
-
-static void on_up(void *user, uint32_t peer)
-{
-    struct node *node = user;
-    ck_assert_uint_eq(peer, node->peer);
-    node->up = true;
-}
-
-static void on_failed(void *user, const char *peer, const struct diag *diag)
-{
-    struct node *node = user;
-    node->failed++;
-    node->diag = *diag;
-}
-
-static const struct net_upcalls upcalls = {
-    .block_arrived = on_block,
-    .peer_up = on_up,
-    .failed = on_failed,
-};
-
-static void node_create(struct node *node, struct ends *ends, int end, uint64_t seed)
-{
-    struct diag diag = { 0 };
-    *node = (struct node){ .ends = ends, .end = end, .window = 8 };
-    rng_init(&node->rng, seed + (uint64_t)end);
-    struct net_options options = {
-        .transport = ends->transports[end],
-        .clock = ends->clock,
-        .node = end == 0 ? "a" : "b",
-        .seed = rng_next(&node->rng),
-        .window = node->window,
-        .upcalls = &upcalls,
-        .user = node,
-    };
-    ck_assert_int_eq(net_create(&options, &node->net, &diag), S4_OK);
-    s4_status status = net_bind(node->net, end == 0 && ends->sim ? "a" : ends_address(ends), &diag);
-    ck_assert_msg(status == S4_OK, "%s", diag.text);
-}
-
-static void nodes_open(struct node nodes[2], struct ends *ends, enum ends_kind kind, uint64_t seed)
-{
-    struct diag diag = { 0 };
-    ends_open(ends, kind, seed, 0);
-    for (int i = 0; i < 2; i++)
-        node_create(&nodes[i], ends, i, seed);
-    for (int i = 0; i < 2; i++) {
-        const char *name = i == 0 ? "b" : "a";
-        ck_assert_int_eq(
-            net_connect(nodes[i].net, name, net_address(nodes[!i].net), &nodes[i].peer, &diag),
-            S4_OK);
-    }
-}
-
-static void node_destroy(struct node *node)
-{
-    for (size_t i = 0; i < node->owed_count; i++)
-        block_release(node->owed[i].block);
-    net_destroy(node->net);
-    node->ends->transports[node->end] = NULL;
-}
-
-static void nodes_close(struct node nodes[2], struct ends *ends)
-{
-    for (int i = 0; i < 2; i++)
-        node_destroy(&nodes[i]);
-    ends_close(ends);
-}
-
-static bool node_send(struct node *node)
-{
-    size_t lane = rng_below(&node->rng, LANES);
-    if (node->sent[lane] == node->blocks)
-        return false;
-    struct block *block =
-        ends_block(node->ends->pools[node->end], seed_of(node->end, lane, node->sent[lane] + 1));
-    uint32_t number = net_lane((uint16_t)(lane / WORKERS), (uint16_t)(lane % WORKERS));
-    ck_assert_int_eq(net_send(node->net, node->peer, number, "words", 12345, &block), S4_OK);
-    node->sent[lane]++;
-    return true;
-}
-
-static void node_settle(struct node *node)
-{
-    if (node->owed_count == 0)
-        return;
-    size_t i = rng_below(&node->rng, node->owed_count);
-    struct owed *owed = &node->owed[i];
-    if (!owed->credited) {
-        net_credit(node->net, &owed->token);
-        node->returned[index_of(owed->token.lane)]++;
-        owed->credited = true;
-    } else {
-        net_applied(node->net, &owed->token);
-        block_release(owed->block);
-        *owed = node->owed[--node->owed_count];
-    }
-}
-
-static bool node_is_done(const struct node *node)
-{
-    uint64_t sent = 0, arrived = 0;
-    for (size_t lane = 0; lane < LANES; lane++) {
-        sent += node->sent[lane];
-        arrived += node->arrived[lane];
-    }
-    return sent == LANES * node->blocks && arrived == sent && node->owed_count == 0;
-}
-
-/* One round of a node's thread; true: there was work. */
-static bool node_step(struct node *node)
-{
-    bool work = node_send(node);
-    for (uint64_t n = rng_below(&node->rng, 6); n > 0; n--)
-        node_settle(node);
-    work |= net_step(node->net, STEP_MAX);
-    ck_assert_msg(node->failed == 0, "%s", node->diag.text);
-    if (!node->closing && node_is_done(node)) {
-        net_close(node->net);
-        node->closing = true;
-    }
-    return work || node->owed_count > 0;
-}
-
-static void idle(struct node nodes[2], struct ends *ends)
-{
-    if (ends->kind == ENDS_SIM) {
-        ends_idle(ends, 0);
-        return;
-    }
-    for (int i = 0; i < 2; i++)
-        net_wait(nodes[i].net, 1000);
-}
-
-static void check_all_arrived(const struct node nodes[2])
-{
-    struct net_counters counters[2] = { net_counters(nodes[0].net), net_counters(nodes[1].net) };
-    for (int i = 0; i < 2; i++) {
-        ck_assert(net_is_drained(nodes[i].net));
-        ck_assert_uint_eq(counters[i].out.frames_sent, LANES * nodes[i].blocks);
-        ck_assert_uint_eq(counters[i].out.frames_applied, counters[i].out.frames_sent);
-        ck_assert_uint_eq(counters[!i].in.frames_received, counters[i].out.frames_sent);
-        ck_assert_uint_eq(counters[!i].in.bytes_received, counters[i].out.bytes_sent);
-        ck_assert_uint_eq(counters[i].out.transport_full, 0);
-        ck_assert_uint_eq(counters[i].refused, 0);
-    }
-}
-
-static void blocks_go_both_ways(enum ends_kind kind, uint64_t blocks)
-{
-    struct ends ends;
-    struct node nodes[2];
-    nodes_open(nodes, &ends, kind, suite_seed());
-    nodes[0].blocks = nodes[1].blocks = blocks;
-    while (!net_is_closed(nodes[0].net) || !net_is_closed(nodes[1].net)) {
-        bool work = node_step(&nodes[0]);
-        work |= node_step(&nodes[1]);
-        if (!work)
-            idle(nodes, &ends);
-    }
-    check_all_arrived(nodes);
-    nodes_close(nodes, &ends);
-}
-
-START_TEST(blocks_arrive_over_sim)
-{
-    blocks_go_both_ways(ENDS_SIM, 500);
-    blocks_go_both_ways(ENDS_INPROC, 500);
+    net_check_both_ways(ENDS_SIM);
+    net_check_both_ways(ENDS_INPROC);
 }
 END_TEST
-
-START_TEST(blocks_arrive_over_tcp)
-{
-    blocks_go_both_ways(ENDS_TCP, 500);
-}
-END_TEST
-
-START_TEST(blocks_arrive_over_ipc)
-{
-    blocks_go_both_ways(ENDS_IPC, 500);
-}
-END_TEST
-
-/* The window's frames arrive and not one more (on_block checks it); a quarter of the window,
- * returned, brings as many. */
-static void window_holds(enum ends_kind kind)
-{
-    enum { QUARTERS = 3 };
-    struct ends ends;
-    struct node nodes[2];
-    nodes_open(nodes, &ends, kind, 3);
-    struct node *from = &nodes[0], *to = &nodes[1];
-    uint64_t quarter = to->window / 4, frames = to->window + QUARTERS * quarter;
-    for (uint64_t frame = 1; frame <= frames; frame++) {
-        struct block *block = ends_block(ends.pools[0], seed_of(0, 0, frame));
-        ck_assert_int_eq(net_send(from->net, from->peer, 0, "words", 12345, &block), S4_OK);
-    }
-    for (uint64_t i = 0; i <= QUARTERS; i++) {
-        while (to->arrived[0] < to->window + i * quarter) {
-            bool work = net_step(from->net, STEP_MAX);
-            work |= net_step(to->net, STEP_MAX);
-            if (!work)
-                idle(nodes, &ends);
-        }
-        struct session_counters out = net_counters(from->net).out;
-        ck_assert_uint_eq(out.frames_waiting, (QUARTERS - i) * quarter);
-        ck_assert_uint_eq(out.frames_held, frames);
-        for (uint64_t n = 0; n < quarter; n++)
-            net_credit(to->net, &to->owed[to->returned[0]++].token);
-    }
-    ck_assert(!net_is_drained(from->net));
-    nodes_close(nodes, &ends);
-}
 
 START_TEST(the_window_holds)
 {
-    window_holds(ENDS_SIM);
-    window_holds(ENDS_TCP);
+    net_check_window(ENDS_SIM);
 }
 END_TEST
 
-/* --- a thread per node --- */
-
-static void *run_node(void *arg)
+START_TEST(threads_serve)
 {
-    struct node *node = arg;
-    while (!net_is_closed(node->net)) {
-        if (!node_step(node))
-            net_wait(node->net, 1000000);
-    }
-    return NULL;
-}
-
-static void threads_serve(enum ends_kind kind)
-{
-    struct ends ends;
-    struct node nodes[2];
-    pthread_t threads[2];
-    nodes_open(nodes, &ends, kind, suite_seed());
-    nodes[0].blocks = 500;
-    nodes[1].blocks = 500;
-    for (int i = 0; i < 2; i++)
-        ck_assert_int_eq(pthread_create(&threads[i], NULL, run_node, &nodes[i]), 0);
-    for (int i = 0; i < 2; i++)
-        pthread_join(threads[i], NULL);
-    check_all_arrived(nodes);
-    nodes_close(nodes, &ends);
-}
-
-START_TEST(threads_over_inproc)
-{
-    threads_serve(ENDS_INPROC);
+    net_check_threads(ENDS_INPROC);
 }
 END_TEST
-
-START_TEST(threads_over_tcp)
-{
-    threads_serve(ENDS_TCP);
-}
-END_TEST
-
-/* --- failures --- */
-
-static void step_until_failed(struct node *node, struct node *other)
-{
-    while (!node->failed) {
-        bool work = net_step(node->net, STEP_MAX);
-        if (other)
-            work |= net_step(other->net, STEP_MAX);
-        if (!work && node->ends->kind == ENDS_SIM)
-            ends_idle(node->ends, 0);
-        else if (!work)
-            net_wait(node->net, 1000);
-    }
-}
-
-static void loss_of_a_node_is_told(enum ends_kind kind)
-{
-    struct ends ends;
-    struct node nodes[2];
-    nodes_open(nodes, &ends, kind, 4);
-    nodes[0].blocks = nodes[1].blocks = 50;
-    while (nodes[1].arrived[0] < 10 || nodes[0].arrived[0] < 10) {
-        bool work = node_send(&nodes[0]) | node_send(&nodes[1]);
-        work |= net_step(nodes[0].net, STEP_MAX) | net_step(nodes[1].net, STEP_MAX);
-        for (int i = 0; i < 2; i++)
-            node_settle(&nodes[i]);
-        if (!work)
-            idle(nodes, &ends);
-    }
-    struct net_token token = { .session = 1, .lane = 0, .frame = 1 };
-    node_destroy(&nodes[1]);
-    while (nodes[0].failed < 2) { /* both sessions: the one to it and the one from it */
-        if (!net_step(nodes[0].net, STEP_MAX) && kind == ENDS_SIM)
-            ends_idle(&ends, 0);
-        else if (kind != ENDS_SIM)
-            net_wait(nodes[0].net, 1000);
-    }
-    ck_assert_msg(strstr(nodes[0].diag.text, "the connection closed") != NULL, "%s",
-                  nodes[0].diag.text);
-    net_credit(nodes[0].net, &token); /* of a session that is over: ignored */
-    net_applied(nodes[0].net, &token);
-    struct block *block = ends_block(ends.pools[0], 1);
-    ck_assert_int_eq(net_send(nodes[0].net, nodes[0].peer, 0, "words", 1, &block), S4_STATE);
-    block_release(block);
-    node_destroy(&nodes[0]);
-    ends_close(&ends);
-}
 
 START_TEST(a_lost_node_is_told)
 {
-    loss_of_a_node_is_told(ENDS_SIM);
-    loss_of_a_node_is_told(ENDS_TCP);
-    loss_of_a_node_is_told(ENDS_IPC);
+    net_check_loss(ENDS_SIM);
+    net_check_loss(ENDS_INPROC);
 }
 END_TEST
 
 START_TEST(the_wrong_node_is_refused)
 {
-    struct ends ends;
-    struct node nodes[2];
-    struct diag diag;
-    uint32_t second;
-    ends_open(&ends, ENDS_SIM, 5, 0);
-    for (int i = 0; i < 2; i++)
-        node_create(&nodes[i], &ends, i, 5);
-    ck_assert_int_eq(net_connect(nodes[0].net, "c", "b", &nodes[0].peer, &diag), S4_OK);
-    step_until_failed(&nodes[0], &nodes[1]);
-    ck_assert_msg(strstr(nodes[0].diag.text, "node b answered") != NULL, "%s", nodes[0].diag.text);
-    nodes_close(nodes, &ends);
-
-    nodes_open(nodes, &ends, ENDS_SIM, 6); /* and two of one name are one too many */
-    ck_assert_int_eq(net_connect(nodes[0].net, "b", "b", &second, &diag), S4_OK);
-    nodes[0].peer = second; /* whichever comes first is up */
-    nodes[0].up = true;
-    while (!nodes[0].failed) {
-        nodes[0].peer = net_peer_is_up(nodes[0].net, 0) ? 0 : 1;
-        if (!(net_step(nodes[0].net, 1) | net_step(nodes[1].net, 1)))
-            ends_idle(&ends, 0);
-        nodes[0].peer = net_peer_is_up(nodes[0].net, 0) ? 0 : 1;
-    }
-    ck_assert_msg(strstr(nodes[0].diag.text, "a node named a is connected") != NULL, "%s",
-                  nodes[0].diag.text);
-    ck_assert_int_eq(nodes[1].failed, 0);
-    ck_assert_uint_eq(net_counters(nodes[1].net).refused, 1);
-    nodes_close(nodes, &ends);
+    net_check_wrong_node(ENDS_SIM);
 }
 END_TEST
-
-static void ignore_connected(void *user, uint64_t peer, bool opened)
-{
-    *(bool *)user = true;
-}
-static void ignore_received(void *user, uint64_t peer, const void *envelope, size_t size,
-                            struct block *block)
-{
-}
-static void ignore_closed(void *user, uint64_t peer, const char *reason)
-{
-}
-
-/* Somebody who reaches the port and is no node: refused, counted, and the node goes on. */
-static void strangers_are_refused(enum ends_kind kind)
-{
-    enum { STRANGERS = 10 };
-    static const struct transport_upcalls stranger = { ignore_connected, ignore_received,
-                                                       ignore_closed };
-    struct ends ends;
-    struct node node;
-    struct diag diag;
-    uint64_t peer;
-    ends_open(&ends, kind, 7, 0);
-    node_create(&node, &ends, 1, 7);
-    for (unsigned i = 1; i <= STRANGERS; i++) {
-        bool up = false;
-        transport_attach(ends.transports[0], &stranger, &up);
-        ck_assert_int_eq(transport_connect(ends.transports[0], net_address(node.net), &peer, &diag),
-                         S4_OK);
-        bool sent = false;
-        while (net_counters(node.net).refused < i) {
-            size_t work = transport_step(ends.transports[0], STEP_MAX);
-            if (up && !sent)
-                sent =
-                    transport_send(ends.transports[0], peer, "GET / HTTP/1.1", 14, NULL) == S4_OK;
-            if (!net_step(node.net, STEP_MAX) && !work)
-                ends_idle(&ends, 0);
-        }
-        ck_assert_int_eq(transport_send(ends.transports[0], peer, "?", 1, NULL) == S4_TOO_LARGE, 0);
-    }
-    ck_assert_int_eq(node.failed, 0);
-    ck_assert(net_is_closed(node.net));
-    node_destroy(&node);
-    ends_close(&ends);
-}
 
 START_TEST(strangers_do_no_harm)
 {
-    strangers_are_refused(ENDS_SIM);
-    strangers_are_refused(ENDS_TCP);
+    net_check_strangers(ENDS_SIM);
 }
 END_TEST
+
+static const struct net_upcalls ignored = { 0 };
 
 START_TEST(options_are_checked)
 {
@@ -473,7 +56,7 @@ START_TEST(options_are_checked)
         .transport = ends.transports[0],
         .clock = ends.clock,
         .node = "a b",
-        .upcalls = &upcalls,
+        .upcalls = &ignored,
     };
     ck_assert_int_eq(net_create(&options, &net, &diag), S4_INVALID);
     ck_assert_ptr_nonnull(strstr(diag.text, "\"a b\""));
@@ -510,12 +93,9 @@ END_TEST
 Suite *suite_build(void)
 {
     Suite *suite = suite_create("net");
-    suite_add(suite, "sim", blocks_arrive_over_sim, 60);
-    suite_add(suite, "tcp", blocks_arrive_over_tcp, 60);
-    suite_add(suite, "ipc", blocks_arrive_over_ipc, 60);
+    suite_add(suite, "both-ways", blocks_go_both_ways, 60);
     suite_add(suite, "window", the_window_holds, 30);
-    suite_add(suite, "threads", threads_over_inproc, 60);
-    suite_add(suite, "threads-tcp", threads_over_tcp, 60);
+    suite_add(suite, "threads", threads_serve, 60);
     suite_add(suite, "loss", a_lost_node_is_told, 60);
     suite_add(suite, "wrong", the_wrong_node_is_refused, 30);
     suite_add(suite, "strangers", strangers_do_no_harm, 30);
