@@ -63,6 +63,10 @@ size_t utf8_valid(const char *text, size_t len)
             at += 8;
             continue;
         }
+        if ((uint8_t)(text[at] - 1) < 0x7f) {
+            at++;
+            continue;
+        }
         size_t step = utf8_sequence(text + at, len - at);
         if (step == 0)
             return at;

@@ -26,12 +26,6 @@ bool image_has(const char *image, const struct field *field)
     return image_u32(image + field->has_offset) != 0;
 }
 
-void image_mark(char *image, const struct field *field)
-{
-    if (field->has_offset != FIELD_NONE)
-        image_set_u32(image + field->has_offset, field->oneof >= 0 ? field->id : 1);
-}
-
 struct slice image_slice(const char *record, const struct field *field, const char *element)
 {
     bool is_string = field->type == PROTOBUF_C_TYPE_STRING;

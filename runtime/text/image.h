@@ -28,9 +28,6 @@ union element {
 /* Is the field there, as protobuf-c's pack understands it? Repeated: has it elements? */
 bool image_has(const char *image, const struct field *field);
 
-/* Marks a singular field as present, in the way of its kind. */
-void image_mark(char *image, const struct field *field);
-
 static inline uint32_t image_u32(const char *at)
 {
     uint32_t value;
@@ -53,6 +50,41 @@ static inline void image_set_u32(char *at, uint32_t value)
 static inline void image_set_u64(char *at, uint64_t value)
 {
     memcpy(at, &value, sizeof value);
+}
+
+/* Bytes of one element: field_value_size, in line. */
+static inline uint32_t image_element_size(const struct field *field)
+{
+    static const uint8_t sizes[] = {
+        [PROTOBUF_C_TYPE_INT32] = 4,    [PROTOBUF_C_TYPE_SINT32] = 4,
+        [PROTOBUF_C_TYPE_SFIXED32] = 4, [PROTOBUF_C_TYPE_INT64] = 8,
+        [PROTOBUF_C_TYPE_SINT64] = 8,   [PROTOBUF_C_TYPE_SFIXED64] = 8,
+        [PROTOBUF_C_TYPE_UINT32] = 4,   [PROTOBUF_C_TYPE_FIXED32] = 4,
+        [PROTOBUF_C_TYPE_UINT64] = 8,   [PROTOBUF_C_TYPE_FIXED64] = 8,
+        [PROTOBUF_C_TYPE_FLOAT] = 4,    [PROTOBUF_C_TYPE_DOUBLE] = 8,
+        [PROTOBUF_C_TYPE_BOOL] = 4,     [PROTOBUF_C_TYPE_ENUM] = 4,
+        [PROTOBUF_C_TYPE_STRING] = 8,   [PROTOBUF_C_TYPE_BYTES] = 16,
+        [PROTOBUF_C_TYPE_MESSAGE] = 8,
+    };
+    return sizes[field->type];
+}
+
+/* Copies an element to its place, in moves of fixed size. */
+static inline void image_put(char *at, const union element *element, uint32_t size)
+{
+    if (size == 4)
+        memcpy(at, element->raw, 4);
+    else if (size == 8)
+        memcpy(at, element->raw, 8);
+    else
+        memcpy(at, element->raw, 16);
+}
+
+/* Marks a singular field as present, in the way of its kind. */
+static inline void image_mark(char *image, const struct field *field)
+{
+    if (field->has_offset != FIELD_NONE)
+        image_set_u32(image + field->has_offset, field->oneof >= 0 ? field->id : 1);
 }
 
 /* Bytes that a string or bytes element stands for; the field's default if it refers to that.

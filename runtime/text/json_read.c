@@ -15,6 +15,7 @@
 #include "runtime/text/json_token.h"
 
 #define NAMES_SHOWN 8 /* of a type's fields, in a message */
+#define TRIES       4 /* fields that are tried in order before one is looked up by name */
 
 struct reader {
     struct cursor cursor;
@@ -27,6 +28,7 @@ struct object {
     uint32_t image;
     uint32_t next;          /* the field to try first */
     uint32_t depth;         /* objects around it */
+    uint32_t n_required;    /* required fields that were there */
     const char *opened;     /* its brace */
     const struct place *up; /* the field that it is the value of; NULL for the outermost */
     uint64_t seen[SCHEMA_FIELDS_MAX / 64];
@@ -40,9 +42,8 @@ static s4_status read_message(struct reader *reader, const struct place *place, 
 {
     struct cursor *cursor = &reader->cursor;
     const struct type *sub = place->field->sub;
-    char form[JSON_WANTED_MAX];
     if (cursor->at >= cursor->end || *cursor->at != '{')
-        return json_wanted(cursor, cursor->at, place, S4_TYPE, json_form(place->field, form));
+        return json_wrong(cursor, cursor->at, place);
     if (depth >= SCHEMA_DEPTH_MAX)
         return json_refuse(cursor, cursor->at, place, S4_TOO_LARGE,
                            "found objects in objects more than %d deep", SCHEMA_DEPTH_MAX);
@@ -77,9 +78,17 @@ static s4_status pop_array(struct reader *reader, uint32_t image, const struct f
     }
     stack->size = base;
     char *at = writer_at(writer, image);
-    image_set_u64(at + field->has_offset, size / field_value_size(field));
+    image_set_u64(at + field->has_offset, size / image_element_size(field));
     image_set_u32(at + field->offset, array);
     return S4_OK;
+}
+
+static COLD s4_status no_array(const struct cursor *cursor, const struct place *place)
+{
+    char form[JSON_WANTED_MAX];
+    char wanted[JSON_WANTED_MAX + 16];
+    snprintf(wanted, sizeof wanted, "an array of %s", json_form(place->field, form));
+    return json_wanted(cursor, cursor->at, place, S4_TYPE, wanted);
 }
 
 static s4_status read_array(struct reader *reader, const struct object *object, struct place *place)
@@ -88,13 +97,9 @@ static s4_status read_array(struct reader *reader, const struct object *object, 
     struct buffer *stack = &reader->writer->stack;
     const char *from = cursor->at;
     size_t base = stack->size;
-    size_t size = field_value_size(place->field);
-    char form[JSON_WANTED_MAX];
-    char wanted[JSON_WANTED_MAX + 16];
-    if (!json_take(cursor, '[')) {
-        snprintf(wanted, sizeof wanted, "an array of %s", json_form(place->field, form));
-        return json_wanted(cursor, from, place, S4_TYPE, wanted);
-    }
+    size_t size = image_element_size(place->field);
+    if (!json_take(cursor, '['))
+        return no_array(cursor, place);
     if (json_take(cursor, ']'))
         return S4_OK;
     do {
@@ -151,13 +156,13 @@ static s4_status read_value(struct reader *reader, const struct object *object,
     union element element;
     TRY(read_element(reader, &place, object->depth, &element));
     char *image = writer_at(reader->writer, object->image);
-    memcpy(image + field->offset, element.raw, field_value_size(field));
+    image_put(image + field->offset, &element, image_element_size(field));
     image_mark(image, field);
     return S4_OK;
 }
 
-static s4_status unknown_field(const struct cursor *cursor, const char *from,
-                               const struct object *object, const char *name, size_t len)
+static COLD s4_status unknown_field(const struct cursor *cursor, const char *from,
+                                    const struct object *object, const char *name, size_t len)
 {
     char names[512];
     size_t at = 0;
@@ -187,11 +192,13 @@ static const struct field *read_name(struct reader *reader, struct object *objec
 {
     struct cursor *cursor = &reader->cursor;
     const struct type *type = object->type;
-    if (object->next < type->n_fields) {
-        size_t len = name_matches(cursor, type->fields[object->next].name);
-        if (LIKELY(len > 0)) {
+    uint32_t end = (uint32_t)size_min(type->n_fields, object->next + TRIES);
+    for (uint32_t i = object->next; i < end; i++) {
+        size_t len = name_matches(cursor, type->fields[i].name);
+        if (len > 0) {
             cursor->at += len + 2;
-            return &type->fields[object->next++];
+            object->next = i + 1;
+            return &type->fields[i];
         }
     }
     const char *from = cursor->at;
@@ -225,24 +232,29 @@ static s4_status read_member(struct reader *reader, struct object *object)
     if (object->seen[index / 64] >> (index % 64) & 1)
         return json_refuse(cursor, from, &place, S4_TYPE, "found twice, wanted once");
     object->seen[index / 64] |= (uint64_t)1 << (index % 64);
+    object->n_required += field->label == PROTOBUF_C_LABEL_REQUIRED;
     if (!json_take(cursor, ':'))
         return json_wanted(cursor, cursor->at, &place, S4_MALFORMED, "':'");
     return read_value(reader, object, field);
 }
 
-static s4_status check_required(const struct reader *reader, const struct object *object)
+/* Names the first required field that is not there. */
+static COLD s4_status missing(const struct reader *reader, const struct object *object)
 {
-    const struct type *type = object->type;
-    for (uint32_t i = 0; i < type->n_fields; i++) {
-        const struct field *field = &type->fields[i];
-        if (field->label != PROTOBUF_C_LABEL_REQUIRED || object->seen[i / 64] >> (i % 64) & 1)
-            continue;
-        struct place place = { object->up, field, PLACE_NO_INDEX };
-        char form[JSON_WANTED_MAX];
-        return json_refuse(&reader->cursor, object->opened, &place, S4_TYPE,
-                           "missing in this object, wanted %s", json_form(field, form));
-    }
-    return S4_OK;
+    size_t i = 0;
+    while (object->type->fields[i].label != PROTOBUF_C_LABEL_REQUIRED ||
+           object->seen[i / 64] >> (i % 64) & 1)
+        i++;
+    const struct field *field = &object->type->fields[i];
+    struct place place = { object->up, field, PLACE_NO_INDEX };
+    char form[JSON_WANTED_MAX];
+    return json_refuse(&reader->cursor, object->opened, &place, S4_TYPE,
+                       "missing in this object, wanted %s", json_form(field, form));
+}
+
+static inline s4_status check_required(const struct reader *reader, const struct object *object)
+{
+    return LIKELY(object->n_required == object->type->n_required) ? S4_OK : missing(reader, object);
 }
 
 static s4_status read_object(struct reader *reader, const struct type *type, uint32_t image,
@@ -256,7 +268,9 @@ static s4_status read_object(struct reader *reader, const struct type *type, uin
     object.depth = depth;
     object.opened = cursor->at;
     object.up = up;
-    memset(object.seen, 0, align_up(type->n_fields, 64) / 8);
+    object.n_required = 0;
+    for (uint32_t i = 0; i < type->n_fields; i += 64)
+        object.seen[i / 64] = 0;
     cursor->at++;
     if (json_take(cursor, '}'))
         return check_required(reader, &object);

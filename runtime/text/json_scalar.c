@@ -13,7 +13,7 @@
 
 #define NAMES_SHOWN 5 /* of an enum, in a message */
 
-static void enum_form(const struct enum_type *values, char *text, size_t room)
+static COLD void enum_form(const struct enum_type *values, char *text, size_t room)
 {
     size_t at = (size_t)snprintf(text, room, "a value of %s (", values->name);
     for (uint32_t i = 0; i < values->n_values && i <= NAMES_SHOWN && at < room; i++)
@@ -36,19 +36,19 @@ const char *json_form(const struct field *field, char text[JSON_WANTED_MAX])
     return text;
 }
 
-static s4_status wrong(const struct cursor *cursor, const char *at, const struct place *place)
+s4_status json_wrong(const struct cursor *cursor, const char *at, const struct place *place)
 {
     char form[JSON_WANTED_MAX];
     return json_wanted(cursor, at, place, S4_TYPE, json_form(place->field, form));
 }
 
 /* Refuses a number that could not be converted, by the reason. */
-static s4_status bad_number(const struct cursor *cursor, const char *at, const struct place *place,
-                            s4_status reason, const char *range)
+static COLD s4_status bad_number(const struct cursor *cursor, const char *at,
+                                 const struct place *place, s4_status reason, const char *range)
 {
     char wanted[JSON_WANTED_MAX];
     if (reason == S4_TYPE)
-        return wrong(cursor, at, place);
+        return json_wrong(cursor, at, place);
     if (reason == S4_TOO_LARGE)
         return json_refuse(cursor, at, place, S4_TOO_LARGE,
                            "the number is longer than %d characters", NUMBER_LEN_MAX);
@@ -64,10 +64,10 @@ static s4_status take_number(struct cursor *cursor, const struct place *place, b
     const char *at = from;
     quoted = quoted && at < cursor->end && *at == '"';
     if (!number_scan(at + quoted, cursor->end, number))
-        return wrong(cursor, from, place);
+        return json_wrong(cursor, from, place);
     at += quoted + number->len;
     if (quoted && (at >= cursor->end || *at++ != '"'))
-        return wrong(cursor, from, place);
+        return json_wrong(cursor, from, place);
     cursor->at = at;
     return S4_OK;
 }
@@ -206,7 +206,7 @@ static s4_status read_bool(struct cursor *cursor, const struct place *place, uni
     else if (take_word(cursor, "false", 5))
         element->u32 = 0;
     else
-        return wrong(cursor, cursor->at, place);
+        return json_wrong(cursor, cursor->at, place);
     return S4_OK;
 }
 
@@ -220,7 +220,7 @@ static s4_status read_enum(struct cursor *cursor, const struct place *place, uni
         const struct enum_value *value = enum_find(place->field->values, name.data, name.len);
         cursor->stack->size = top;
         if (!value)
-            return wrong(cursor, from, place);
+            return json_wrong(cursor, from, place);
         element->u32 = (uint32_t)value->number;
         return S4_OK;
     }
@@ -235,7 +235,7 @@ static s4_status read_string(struct cursor *cursor, struct writer *writer,
 {
     struct json_string string;
     if (cursor->at >= cursor->end || *cursor->at != '"')
-        return wrong(cursor, cursor->at, place);
+        return json_wrong(cursor, cursor->at, place);
     size_t top = cursor->stack->size;
     TRY(json_string(cursor, place, &string));
     element->string.off = writer_bytes(writer, string.data, string.len);
@@ -252,7 +252,7 @@ static s4_status read_bytes(struct cursor *cursor, struct writer *writer, const 
     const char *from = cursor->at;
     struct json_string string;
     if (from >= cursor->end || *from != '"')
-        return wrong(cursor, from, place);
+        return json_wrong(cursor, from, place);
     struct buffer *stack = cursor->stack;
     size_t top = stack->size;
     TRY(json_string(cursor, place, &string));
@@ -264,7 +264,7 @@ static s4_status read_bytes(struct cursor *cursor, struct writer *writer, const 
     const char *text = on_stack ? stack->data + top : string.data;
     size_t size = base64_decode(text, string.len, decoded);
     if (size == BASE64_BAD)
-        return wrong(cursor, from, place);
+        return json_wrong(cursor, from, place);
     element->bytes.len = size;
     element->bytes.off = size ? writer_bytes(writer, decoded, size) : REF_NULL;
     element->bytes.zero = 0;

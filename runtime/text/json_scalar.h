@@ -14,4 +14,7 @@ s4_status json_scalar(struct cursor *cursor, struct writer *writer, const struct
 #define JSON_WANTED_MAX 192
 const char *json_form(const struct field *field, char text[JSON_WANTED_MAX]);
 
+/* Refuses what stands at `at` as no value of the field. */
+COLD s4_status json_wrong(const struct cursor *cursor, const char *at, const struct place *place);
+
 #endif

@@ -129,7 +129,7 @@ static const char *skip_run(const char *at, const char *end)
     }
 }
 
-static s4_status bad_byte(const struct cursor *cursor, const struct place *place)
+static COLD s4_status bad_byte(const struct cursor *cursor, const struct place *place)
 {
     const char *at = cursor->at;
     if (at >= cursor->end)

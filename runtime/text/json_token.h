@@ -48,11 +48,11 @@ s4_status json_string(struct cursor *cursor, const struct place *place,
 
 /* `column 17: field "a.b": found "abc" (a string), wanted <wanted>`: what is found is what stands
  * at `at`. place is NULL outside of any field. */
-s4_status json_wanted(const struct cursor *cursor, const char *at, const struct place *place,
-                      s4_status code, const char *wanted);
+COLD s4_status json_wanted(const struct cursor *cursor, const char *at, const struct place *place,
+                           s4_status code, const char *wanted);
 
 /* `column 17: field "a.b": <text>` */
-s4_status json_refuse(const struct cursor *cursor, const char *at, const struct place *place,
-                      s4_status code, const char *format, ...) PRINTF(5, 6);
+COLD s4_status json_refuse(const struct cursor *cursor, const char *at, const struct place *place,
+                           s4_status code, const char *format, ...) PRINTF(5, 6);
 
 #endif

@@ -169,7 +169,7 @@ static s4_status put_array(struct buffer *out, const struct field *field, const 
 {
     uint64_t n = image_u64(image + field->has_offset);
     const char *array = record + image_u32(image + field->offset);
-    size_t size = field_value_size(field);
+    size_t size = image_element_size(field);
     TRY(put_char(out, '['));
     for (uint64_t i = 0; i < n; i++) {
         if (i > 0)

@@ -16,6 +16,7 @@
 #include "runtime/text/place.h"
 #include "runtime/text/wire.h"
 
+#define TRIES  4 /* fields that are tried in order before one is searched */
 #define COMING 4 /* offset, in a repeated field's reference, of the count of elements to come */
 
 struct reader {
@@ -28,9 +29,10 @@ struct reader {
 struct message {
     const struct type *type;
     uint32_t image;
-    uint32_t depth; /* messages around it */
-    uint32_t next;  /* index in by_id of the field to try first */
-    bool counted;   /* the elements to come are counted */
+    uint32_t depth;      /* messages around it */
+    uint32_t next;       /* index in by_id of the field to try first */
+    uint32_t n_required; /* required fields that were there, repeats not counted */
+    bool counted;        /* the elements to come are counted */
     const uint8_t *at;
     const uint8_t *end;
     const struct place *up; /* the field that it is the value of; NULL for the outermost */
@@ -63,18 +65,24 @@ static const char *wire_name(uint32_t wire)
     return names[wire & 7];
 }
 
-/* A field's number and wire type. */
-static s4_status take_tag(const struct reader *reader, const struct place *up, const uint8_t **at,
-                          const uint8_t *end, uint32_t *id, uint32_t *wire)
+static COLD s4_status bad_tag(const struct reader *reader, const struct place *up,
+                              const uint8_t *at, const uint8_t *behind, uint64_t tag)
 {
-    uint64_t tag;
-    const uint8_t *behind = wire_take_varint(*at, end, &tag);
     if (!behind)
-        return refuse(reader, *at, up, S4_MALFORMED, "found a cut tag, wanted a field");
-    if (tag >> 3 == 0 || tag >> 3 > WIRE_ID_MAX)
-        return refuse(reader, *at, up, S4_MALFORMED,
-                      "found field number %llu, wanted 1 to 536870911",
-                      (unsigned long long)(tag >> 3));
+        return refuse(reader, at, up, S4_MALFORMED, "found a cut tag, wanted a field");
+    return refuse(reader, at, up, S4_MALFORMED, "found field number %llu, wanted 1 to 536870911",
+                  (unsigned long long)(tag >> 3));
+}
+
+/* A field's number and wire type. */
+static inline s4_status take_tag(const struct reader *reader, const struct place *up,
+                                 const uint8_t **at, const uint8_t *end, uint32_t *id,
+                                 uint32_t *wire)
+{
+    uint64_t tag = 0;
+    const uint8_t *behind = wire_take_varint(*at, end, &tag);
+    if (UNLIKELY(!behind || tag >> 3 == 0 || tag >> 3 > WIRE_ID_MAX))
+        return bad_tag(reader, up, *at, behind, tag);
     *at = behind;
     *id = (uint32_t)(tag >> 3);
     *wire = tag & 7;
@@ -163,17 +171,36 @@ static s4_status skip(const struct reader *reader, const struct place *up, const
     return skip_value(reader, up, at, end, wire);
 }
 
-static const struct field *find_field(struct message *message, uint32_t id)
+/* The first place in by_id whose field has at least this number. */
+static uint32_t lower_bound(const struct type *type, uint32_t id)
+{
+    uint32_t low = 0;
+    uint32_t high = type->n_fields;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (type->fields[type->by_id[middle]].id < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Numbers mostly rise, so the next few fields are tried before one is searched. */
+static inline const struct field *find_field(struct message *message, uint32_t id)
 {
     const struct type *type = message->type;
-    for (uint32_t tries = 0; tries < 2 && message->next < type->n_fields; tries++) {
-        const struct field *field = &type->fields[type->by_id[message->next]];
-        if (field->id == id)
-            return field;
-        message->next++;
-    }
-    message->next = 0;
-    return type_find_id(type, id);
+    uint32_t end = (uint32_t)size_min(type->n_fields, message->next + TRIES);
+    for (uint32_t i = message->next; i < end; i++)
+        if (type->fields[type->by_id[i]].id == id) {
+            message->next = i;
+            return &type->fields[type->by_id[i]];
+        }
+    uint32_t found = lower_bound(type, id);
+    if (found == type->n_fields || type->fields[type->by_id[found]].id != id)
+        return NULL;
+    message->next = found;
+    return &type->fields[type->by_id[found]];
 }
 
 static bool packs(const struct field *field)
@@ -228,7 +255,7 @@ static s4_status grow_array(struct reader *reader, const struct message *message
                             const struct field *field)
 {
     struct writer *writer = reader->writer;
-    size_t size = field_value_size(field);
+    size_t size = image_element_size(field);
     const char *image = writer_at(writer, message->image);
     uint64_t n = image_u64(image + field->has_offset);
     uint32_t coming = image_u32(image + field->offset + COMING);
@@ -250,11 +277,11 @@ static void push_element(struct reader *reader, const struct message *message,
                          const struct field *field, const union element *element)
 {
     struct writer *writer = reader->writer;
-    size_t size = field_value_size(field);
+    size_t size = image_element_size(field);
     char *image = writer_at(writer, message->image);
     uint64_t n = image_u64(image + field->has_offset);
     char *array = writer_at(writer, image_u32(image + field->offset));
-    memcpy(array + n * size, element->raw, size);
+    image_put(array + n * size, element, (uint32_t)size);
     image_set_u64(image + field->has_offset, n + 1);
 }
 
@@ -396,15 +423,15 @@ static void set_field(struct reader *reader, const struct message *message,
         uint32_t chosen = image_u32(image + field->has_offset);
         if (chosen != 0 && chosen != field->id) {
             const struct field *other = type_find_id(message->type, chosen);
-            memset(image + other->offset, 0, field_value_size(other));
+            memset(image + other->offset, 0, image_element_size(other));
         }
     }
-    memcpy(image + field->offset, element->raw, field_value_size(field));
+    image_put(image + field->offset, element, image_element_size(field));
     image_mark(image, field);
 }
 
-static s4_status wrong_wire(const struct reader *reader, const uint8_t *at,
-                            const struct place *place, uint32_t wire)
+static COLD s4_status wrong_wire(const struct reader *reader, const uint8_t *at,
+                                 const struct place *place, uint32_t wire)
 {
     return refuse(reader, at, place, S4_TYPE, "found %s, wanted %s (%s)", wire_name(wire),
                   wire_name(wire_of(place->field->type)), field_type_name(place->field));
@@ -448,12 +475,15 @@ static s4_status read_field(struct reader *reader, struct message *message)
     TRY(take_element(reader, message, &place, &element));
     set_field(reader, message, field, &element);
     size_t index = (size_t)(field - message->type->fields);
-    message->seen[index / 64] |= (uint64_t)1 << (index % 64);
+    uint64_t bit = (uint64_t)1 << (index % 64);
+    message->n_required +=
+        field->label == PROTOBUF_C_LABEL_REQUIRED && !(message->seen[index / 64] & bit);
+    message->seen[index / 64] |= bit;
     return S4_OK;
 }
 
 /* As protobuf-c, takes the default of a required field that has one. */
-static s4_status check_required(const struct reader *reader, const struct message *message)
+static COLD s4_status check_required(const struct reader *reader, const struct message *message)
 {
     const struct type *type = message->type;
     for (uint32_t i = 0; i < type->n_fields; i++) {
@@ -472,11 +502,15 @@ static s4_status check_required(const struct reader *reader, const struct messag
 static s4_status read_message(struct reader *reader, struct message *message)
 {
     message->next = 0;
+    message->n_required = 0;
     message->counted = false;
-    memset(message->seen, 0, align_up(message->type->n_fields, 64) / 8);
+    for (uint32_t i = 0; i < message->type->n_fields; i += 64)
+        message->seen[i / 64] = 0;
     while (message->at < message->end)
         TRY(read_field(reader, message));
-    return check_required(reader, message);
+    return LIKELY(message->n_required == message->type->n_required)
+               ? S4_OK
+               : check_required(reader, message);
 }
 
 s4_status pb_read(struct writer *writer, const struct type *type, const void *bytes, size_t size,

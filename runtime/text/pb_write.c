@@ -28,8 +28,8 @@ static char *put_number(char *at, const struct field *field, const char *element
     case PROTOBUF_C_TYPE_SINT64:
         return wire_put_varint(at, wire_zigzag((int64_t)image_u64(element)));
     default:
-        memcpy(at, element, field_value_size(field));
-        return at + field_value_size(field);
+        memcpy(at, element, image_element_size(field));
+        return at + image_element_size(field);
     }
 }
 
@@ -102,7 +102,7 @@ static s4_status put_packed(struct buffer *out, const struct field *field, const
                             uint64_t n)
 {
     size_t content;
-    size_t size = field_value_size(field);
+    size_t size = image_element_size(field);
     TRY(put_tag(out, field, WIRE_LEN));
     TRY(open_length(out, &content));
     for (uint64_t i = 0; i < n; i++) {
@@ -118,7 +118,7 @@ static s4_status put_repeated(struct buffer *out, const struct field *field, con
 {
     uint64_t n = image_u64(image + field->has_offset);
     const char *array = record + image_u32(image + field->offset);
-    size_t size = field_value_size(field);
+    size_t size = image_element_size(field);
     if (field->packed)
         return put_packed(out, field, array, n);
     for (uint64_t i = 0; i < n; i++)
