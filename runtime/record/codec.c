@@ -152,6 +152,7 @@ static s4_status make_plan(const struct maker *maker, const struct type *type, s
         return S4_NO_MEMORY;
     plan->descriptor = type->descriptor;
     plan->image_size = type->image_size;
+    plan->initial = type->initial;
     plan->n_holes = find_holes(type, holes);
     plan->holes = holes;
     return make_ops(maker, type, plan);

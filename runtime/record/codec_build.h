@@ -51,6 +51,7 @@ struct op {
 
 struct plan { /* of one type; all that is not plain words in it */
     const ProtobufCMessageDescriptor *descriptor;
+    const char *initial; /* the type's */
     uint32_t image_size;
     uint32_t n_ops;
     const struct op *ops;

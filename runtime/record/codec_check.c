@@ -106,6 +106,10 @@ static s4_status check_image(struct check *check, const struct type *type, uint6
 static s4_status check_value(struct check *check, const struct field *field, const char *at,
                              bool may_default, int depth)
 {
+    bool refers =
+        field->sub || field->type == PROTOBUF_C_TYPE_STRING || field->type == PROTOBUF_C_TYPE_BYTES;
+    if (!refers)
+        return S4_OK;
     check->field = field;
     uint64_t word = codec_load64(at);
     if (field->type == PROTOBUF_C_TYPE_STRING)
@@ -116,7 +120,7 @@ static s4_status check_value(struct check *check, const struct field *field, con
             return fault(check, "a reference is no reference");
         return check_text(check, (uint32_t)off, word, false, may_default);
     }
-    if (field->type != PROTOBUF_C_TYPE_MESSAGE || word == REF_NULL)
+    if (word == REF_NULL)
         return S4_OK;
     if (depth == SCHEMA_DEPTH_MAX)
         return fault(check, "messages nest too deep");
@@ -138,8 +142,13 @@ static s4_status check_repeated(struct check *check, const struct field *field, 
     if (n > check->size / size)
         return fault(check, "more elements than the record can hold");
     TRY(check_piece(check, off, n * size));
-    for (uint64_t i = 0; i < n; i++)
-        TRY(check_value(check, field, check->base + off + i * size, false, depth));
+    for (uint64_t i = 0; i < n; i++) {
+        const char *at = check->base + off + i * size;
+        bool pointer = field->sub || field->type == PROTOBUF_C_TYPE_STRING;
+        if (pointer && codec_load32(at) == REF_NULL)
+            return fault(check, "an element that is nothing");
+        TRY(check_value(check, field, at, false, depth));
+    }
     return S4_OK;
 }
 

@@ -123,6 +123,26 @@ static int put_array(uint64_t n, uint32_t size, char *at, struct out *out, char 
     return 0;
 }
 
+/* A NULL among the elements, which protobuf-c could not pack, becomes an empty one: whoever gets
+ * the record relies on pointers there. */
+static int put_text_element(const char *text, char *at, struct out *out)
+{
+    return put_string(text ? text : "", NULL, at, out);
+}
+
+static int put_message_element(const struct plan *plan, const char *message, char *at,
+                               struct out *out, int depth)
+{
+    if (message)
+        return put_message(plan, message, at, out, depth);
+    char *image = take(out, plan->image_size);
+    if (!image)
+        return CODEC_FULL;
+    memcpy(image, plan->initial, plan->image_size);
+    codec_store64(at, (uint64_t)(image - out->record));
+    return 0;
+}
+
 static int put_repeated(const struct op *op, const char *image, char *at, struct out *out,
                         int depth)
 {
@@ -134,13 +154,13 @@ static int put_repeated(const struct op *op, const char *image, char *at, struct
         memcpy(array, from, n * op->size);
     else if (op->kind == OP_STRINGS)
         for (uint64_t i = 0; i < n; i++)
-            STEP(put_string(pointer_at(from + i * 8), NULL, array + i * 8, out));
+            STEP(put_text_element(pointer_at(from + i * 8), array + i * 8, out));
     else if (op->kind == OP_BYTES_LIST)
         for (uint64_t i = 0; i < n; i++)
             STEP(put_bytes(from + i * 16, NULL, array + i * 16, out));
     else if (op->kind == OP_MESSAGES)
         for (uint64_t i = 0; i < n; i++)
-            STEP(put_message(op->sub, pointer_at(from + i * 8), array + i * 8, out, depth));
+            STEP(put_message_element(op->sub, pointer_at(from + i * 8), array + i * 8, out, depth));
     return 0;
 }
 
