@@ -21,7 +21,7 @@ struct bundle {
     S4__Graph__Graph *graph;
     struct schema *schema;
     uint64_t graph_hash;   /* graph and types: what nodes compare */
-    uint64_t content_hash; /* of all files, whatever their compression; 0: made in memory */
+    uint64_t content_hash; /* of all files, whatever their compression */
     const char *manifest;  /* app.yaml's text, NUL-terminated */
     size_t manifest_size;
     const void *library; /* NULL: linked in */

@@ -5,14 +5,14 @@
 #include "pe/graph/graph.h"
 #include "runtime/base/mem.h"
 
-size_t app_streams(const s4_app *app, const s4_stream *list[GRAPH_STREAMS_MAX])
+size_t app_streams(const s4_app *app, const s4_stream *list[GRAPH_STREAMS_MAX + 1])
 {
     size_t n = 0;
-    for (uint32_t i = 0; i < app->n_streams && n < GRAPH_STREAMS_MAX; i++)
+    for (uint32_t i = 0; i < app->n_streams && n <= GRAPH_STREAMS_MAX; i++)
         list[n++] = app->streams[i];
     for (uint32_t p = 0; p < app->n_prototypes; p++) {
         const s4_prototype *prototype = app->prototypes[p];
-        for (uint32_t i = 0; i < prototype->n_subscriptions && n < GRAPH_STREAMS_MAX; i++) {
+        for (uint32_t i = 0; i < prototype->n_subscriptions && n <= GRAPH_STREAMS_MAX; i++) {
             const s4_stream *stream = prototype->subscriptions[i].stream;
             size_t at = 0;
             while (at < n && list[at] != stream)
@@ -51,7 +51,7 @@ static void types_add(struct types *types, const ProtobufCMessageDescriptor *typ
 
 static void types_collect(struct types *types, const s4_app *app)
 {
-    const s4_stream *streams[GRAPH_STREAMS_MAX];
+    const s4_stream *streams[GRAPH_STREAMS_MAX + 1];
     size_t n_streams = app_streams(app, streams);
     for (size_t i = 0; i < n_streams; i++)
         types_add(types, streams[i]->type);
@@ -91,7 +91,7 @@ static void number_set(uint16_t *number, int index)
 
 void app_number(const s4_app *app, const S4__Graph__Graph *graph)
 {
-    const s4_stream *streams[GRAPH_STREAMS_MAX];
+    const s4_stream *streams[GRAPH_STREAMS_MAX + 1];
     size_t n_streams = app_streams(app, streams);
     for (size_t i = 0; i < n_streams; i++)
         number_set(streams[i]->number, graph_find_stream(graph, streams[i]->name));

@@ -19,8 +19,8 @@
 s4_status app_check(const s4_app *app, struct problems *problems) MUST_USE;
 
 /* The streams that the app lists, then those that only its subscriptions name; their index is their
- * number in the graph. The app passed app_check. */
-size_t app_streams(const s4_app *app, const s4_stream *list[GRAPH_STREAMS_MAX]);
+ * number in the graph. Stops at one too many, which app_check refuses. */
+size_t app_streams(const s4_app *app, const s4_stream *list[GRAPH_STREAMS_MAX + 1]);
 
 /* The schema of every type that the app names. The app passed app_check. */
 s4_status app_schema(const s4_app *app, struct schema **schema, struct diag *diag) MUST_USE;

@@ -60,8 +60,12 @@ static bool check_stream(struct check *check, const s4_stream *stream)
 
 static void check_streams(struct check *check)
 {
-    const s4_stream *list[GRAPH_STREAMS_MAX];
+    const s4_stream *list[GRAPH_STREAMS_MAX + 1];
     size_t n = app_streams(check->app, list);
+    if (n > GRAPH_STREAMS_MAX) {
+        BAD(S4_RANGE, "the app has more than %d streams", GRAPH_STREAMS_MAX);
+        return;
+    }
     for (size_t i = 0; i < n; i++) {
         check_stream(check, list[i]);
         for (size_t k = 0; k < i; k++)

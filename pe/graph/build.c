@@ -12,7 +12,7 @@
 struct build {
     const s4_app *app;
     S4__Graph__Graph *graph;
-    const s4_stream *streams[GRAPH_STREAMS_MAX];
+    const s4_stream *streams[GRAPH_STREAMS_MAX + 1];
     bool failed;
 };
 

@@ -22,9 +22,14 @@ struct plugin_options {
 
 struct plugin;
 
-/* Loads the bundle's library (options NULL: defaults). The problems are those of its code. */
+/* Loads the bundle's library (options NULL: defaults), and finds that its code says what the
+ * bundle's graph and schema say. All problems of the code are added. */
 s4_status plugin_load(const struct bundle *bundle, const struct plugin_options *options,
                       struct plugin **plugin, struct problems *problems) MUST_USE;
+
+/* Loads a library that is in no bundle yet: to make one of plugin_app (bundle_from_app). */
+s4_status plugin_load_library(const void *bytes, size_t size, const struct plugin_options *options,
+                              struct plugin **plugin, struct problems *problems) MUST_USE;
 
 /* A plugin whose code is linked into this program; `bundle` was made from this app. */
 s4_status plugin_from_app(const s4_app *app, const struct bundle *bundle,

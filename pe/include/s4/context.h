@@ -62,7 +62,7 @@ static inline s4_status s4_timer_cancel(s4_ctx *ctx, uint64_t id)
 /* Fails the call with a cause for the dead letter (cut at 200 bytes). Answers `status`. */
 static inline s4_status s4_fail(s4_ctx *ctx, s4_status status, const char *cause)
 {
-    return ctx->host->fail(ctx, status, cause);
+    return (ctx->host->fail)(ctx, status, cause); /* Check has a macro of that name */
 }
 
 /* The time of this run by the app's clock, microseconds since the epoch: the same on replay. */
