@@ -9,7 +9,7 @@
 #include "pe/graph/graph.h"
 #include "runtime/base/mem.h"
 #include "runtime/base/rng.h"
-#include "words.pb-c.h"
+#include "tests/abi/words.pb-c.h"
 
 extern const s4_app s4_plugin; /* tests/abi/good.c */
 
