@@ -1,0 +1,317 @@
+/* s4 node: the control thread of a node (node.h), from its directory to its end. */
+#include <errno.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "apps/s4/command.h"
+#include "apps/s4/crash.h"
+#include "apps/s4/engine_flags.h"
+#include "apps/s4/node.h"
+#include "apps/s4/say.h"
+#include "runtime/base/mem.h"
+
+#define MESSAGES_AT_ONCE 64 /* of clients, before answers have their turn */
+
+/* ---- arguments ----------------------------------------------------------------------------- */
+
+struct settings {
+    const char *dir;
+    const char *listen;
+    struct engine_options options;
+};
+
+/* Only this machine may reach it: there is no authentication yet. */
+static bool is_loopback(const char *listen)
+{
+    static const char *const hosts[] = { "tcp://127.", "tcp://localhost:", "tcp://[::1]:" };
+    for (size_t i = 0; i < ARRAY_LEN(hosts); i++)
+        if (strncmp(listen, hosts[i], strlen(hosts[i])) == 0)
+            return true;
+    return false;
+}
+
+static void check_listen(const struct argp_state *state, const char *listen)
+{
+    const char *port = strrchr(listen, ':');
+    if (strncmp(listen, "tcp://", 6) != 0 || !port || port < listen + 6 || !port[1])
+        command_usage(state, "--listen %s: wanted tcp://HOST:PORT, with * for any free port",
+                      listen);
+    if (!is_loopback(listen))
+        command_usage(state,
+                      "--listen %s: only the loopback is served (tcp://127.0.0.1:PORT), since "
+                      "clients are not authenticated yet",
+                      listen);
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct settings *settings = state->input;
+    switch (key) {
+    case 'd':
+        settings->dir = arg;
+        return 0;
+    case 'l':
+        check_listen(state, arg);
+        settings->listen = arg;
+        return 0;
+    case ARGP_KEY_ARG:
+        command_usage(state, "'%s' is too much", arg);
+    case ARGP_KEY_END:
+        engine_flags_check(state, &settings->options);
+        return 0;
+    default:
+        return engine_flags_parse(key, arg, state, &settings->options);
+    }
+}
+
+/* ---- start --------------------------------------------------------------------------------- */
+
+static int open_wakers(struct node *node)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &set, NULL); /* every thread that is started inherits it */
+    node->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    node->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (node->wake >= 0 && node->signals >= 0)
+        return EXIT_DONE;
+    say_error("cannot wait for events: %s", strerror(errno));
+    return EXIT_FAILED;
+}
+
+static int start_engine(struct node *node)
+{
+    struct diag diag = { 0 };
+    alarms_init(&node->alarms, node->wake);
+    node->options.threads = true;
+    node->options.log = &say_log;
+    node->options.alarm = alarms_raise;
+    node->options.user = &node->alarms;
+    s4_status status = engine_create(&node->options, &node->engine, &diag);
+    if (status == S4_OK)
+        status = engine_start(node->engine, &diag);
+    if (status != S4_OK)
+        say_error("%s", diag.text);
+    return exit_of(status);
+}
+
+/* ---- the loop ------------------------------------------------------------------------------ */
+
+static void take_messages(struct node *node)
+{
+    for (int i = 0; i < MESSAGES_AT_ONCE; i++) {
+        zmq_msg_t peer, part;
+        zmq_msg_init(&peer);
+        zmq_msg_init(&part);
+        int size = zmq_msg_recv(&peer, node->socket, ZMQ_DONTWAIT);
+        bool whole = size >= 0 && zmq_msg_more(&peer) &&
+                     zmq_msg_recv(&part, node->socket, ZMQ_DONTWAIT) >= 0;
+        bool more = whole && zmq_msg_more(&part);
+        if (whole && !more)
+            node_serve(node, &peer, zmq_msg_data(&part), zmq_msg_size(&part));
+        while (more) { /* no request has so many parts */
+            more = zmq_msg_recv(&part, node->socket, ZMQ_DONTWAIT) >= 0 && zmq_msg_more(&part);
+        }
+        zmq_msg_close(&part);
+        zmq_msg_close(&peer);
+        if (size < 0)
+            return;
+    }
+}
+
+static void take_done(struct node *node)
+{
+    pthread_mutex_lock(&node->lock);
+    struct request *done = node->done;
+    node->done = NULL;
+    pthread_mutex_unlock(&node->lock);
+    while (done) {
+        struct request *next = done->done_next;
+        node_finish(node, done);
+        done = next;
+    }
+}
+
+static void take_signal(struct node *node)
+{
+    struct signalfd_siginfo info;
+    if (read(node->signals, &info, sizeof info) != (ssize_t)sizeof info)
+        return;
+    if (node->stopped_by_signal) {
+        say_note("stopped at once; what waited is dropped");
+        unlink(node->place.socket);
+        _exit(EXIT_FAILED);
+    }
+    node->stopped_by_signal = true;
+    say_note("draining; once more stops at once");
+    if (node->stop == NODE_RUNS)
+        node->stop = NODE_ENDS_SOURCES;
+}
+
+static void take_alarms(struct node *node)
+{
+    char text[ALARM_TEXT_MAX];
+    while (alarms_take(&node->alarms, text))
+        say_note("alarm: %s", text);
+}
+
+static void tell_waiting(struct node *node)
+{
+    uint64_t now = clock_real.mono_us(&clock_real);
+    for (struct request *request = node->requests; request; request = request->next)
+        if (now - request->told_us >= NODE_SIGN_US)
+            request_sign(request, now);
+}
+
+/* An upcall of the engine. */
+static void stop_drained(void *user, s4_status status, const struct engine_drained *drained)
+{
+    struct node *node = user;
+    pthread_mutex_lock(&node->lock);
+    node->drained = true;
+    pthread_mutex_unlock(&node->lock);
+    eventfd_write(node->wake, 1);
+}
+
+static bool is_drained(struct node *node)
+{
+    pthread_mutex_lock(&node->lock);
+    bool drained = node->drained;
+    pthread_mutex_unlock(&node->lock);
+    return drained;
+}
+
+/* From one state of stopping to the next. */
+static void step_stop(struct node *node)
+{
+    struct diag diag = { 0 };
+    if (node->stop == NODE_ENDS_SOURCES) {
+        engine_feed_cancel(node->engine, NULL);
+        if (node_sources_open(node, NULL))
+            return;
+        node->stop = NODE_DRAINS;
+        if (engine_drain(node->engine, NULL, true, stop_drained, node, &diag) != S4_OK) {
+            say_error("cannot drain: %s", diag.text);
+            node->stop = NODE_ENDED;
+        }
+    }
+    if (node->stop == NODE_DRAINS && is_drained(node))
+        node->stop = NODE_ENDED;
+}
+
+static void run(struct node *node)
+{
+    while (node->stop != NODE_ENDED) {
+        zmq_pollitem_t items[] = { { .socket = node->socket, .events = ZMQ_POLLIN },
+                                   { .fd = node->wake, .events = ZMQ_POLLIN },
+                                   { .fd = node->signals, .events = ZMQ_POLLIN } };
+        long timeout_ms = node->n_held_back ? NODE_RETRY_MS : (long)(NODE_SIGN_US / 4000);
+        int ready = zmq_poll(items, ARRAY_LEN(items), timeout_ms);
+        eventfd_t count;
+        if (ready > 0 && items[1].revents)
+            eventfd_read(node->wake, &count);
+        if (ready > 0 && items[2].revents)
+            take_signal(node);
+        if (ready > 0 && items[0].revents)
+            take_messages(node);
+        take_done(node);
+        if (node->n_held_back)
+            node_try_again(node);
+        take_alarms(node);
+        tell_waiting(node);
+        step_stop(node);
+    }
+}
+
+/* ---- the end ------------------------------------------------------------------------------- */
+
+/* Everybody who waits gets an answer: who asked for the stop that it is done. */
+static void answer_all(struct node *node)
+{
+    while (node->requests) {
+        struct request *request = node->requests;
+        S4__Control__Reply reply = S4__CONTROL__REPLY__INIT;
+        if (request->message->what_case == S4__CONTROL__REQUEST__WHAT_STOP)
+            request_reply(request, &reply);
+        else
+            request_fail(request, S4_CANCELLED, "the node has stopped");
+    }
+}
+
+/* The engine is stopped first: no upcall comes after that, so nobody uses a request any more. */
+static void end(struct node *node)
+{
+    engine_stop(node->engine);
+    node_jobs_stop(node);
+    take_alarms(node);
+    answer_all(node);
+    for (size_t i = 0; i < ENGINE_APPS_MAX; i++)
+        bundle_release(node->apps[i].bundle);
+}
+
+static int serve(struct node *node)
+{
+    int code = open_wakers(node);
+    if (code == EXIT_DONE)
+        code = start_engine(node);
+    if (code == EXIT_DONE) {
+        node_jobs_start(node);
+        code = node_bind(node);
+        if (code == EXIT_DONE)
+            run(node);
+        end(node);
+    }
+    engine_destroy(node->engine);
+    return code;
+}
+
+int command_node(int argc, char **argv)
+{
+    static const struct argp_option options[] = {
+        { "dir", 'd', "DIR", 0,
+          "Where its socket lies, of mode 0700; made if it is not there (default: $S4_NODE, else "
+          "$XDG_RUNTIME_DIR/s4, else /tmp/s4-UID)",
+          1 },
+        { "listen", 'l', "tcp://127.0.0.1:PORT", 0,
+          "Listen on TCP too, on the loopback; * is any free port", 1 },
+        ENGINE_FLAGS,
+        { 0 }
+    };
+    static const struct argp argp = {
+        .options = options,
+        .parser = parse,
+        .doc = "Run a node until it is stopped: deploy bundles to it, inject events, query. When "
+               "it listens it prints a line with `ready` and where. SIGINT and SIGTERM drain it; a "
+               "second one stops at once. On TCP every user of this machine can reach it."
+               "\vExample:\n  s4 node --workers 2 &\n\n" EXIT_TEXT_USUAL ".",
+    };
+    struct settings settings = { 0 };
+    command_parse(&argp, argc, argv, &settings);
+    struct node *node = mem_zalloc(sizeof *node);
+    struct diag diag = { 0 };
+    if (!node || endpoint_find(settings.dir, &node->place, &diag) != S4_OK) {
+        say_error("%s", node ? diag.text : "out of memory");
+        mem_free(node);
+        return EXIT_USAGE;
+    }
+    if (!node->place.dir[0]) {
+        say_error("a node needs a directory for its socket, not %s; give one with --dir",
+                  node->place.uri);
+        mem_free(node);
+        return EXIT_USAGE;
+    }
+    node->options = settings.options;
+    node->listen = settings.listen;
+    node->lock_fd = -1;
+    crash_install();
+    int code = node_place_take(node);
+    if (code == EXIT_DONE)
+        code = serve(node);
+    node_place_leave(node);
+    mem_free(node);
+    return code;
+}

@@ -1,0 +1,134 @@
+/* s4 pack: reads what the shared object declares and app.yaml sets, and writes both with the code
+ * into a bundle. The object is loaded for it, in this process: it is the user's own build. */
+#include <dlfcn.h>
+
+#include "apps/s4/command.h"
+#include "apps/s4/file.h"
+#include "apps/s4/load.h"
+#include "apps/s4/say.h"
+#include "pe/graph/limits.h"
+
+struct pack {
+    const char *manifest;
+    const char *library;
+    const char *output;
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct pack *pack = state->input;
+    switch (key) {
+    case 'o':
+        pack->output = arg;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (!pack->manifest)
+            pack->manifest = arg;
+        else if (!pack->library)
+            pack->library = arg;
+        else
+            command_usage(state, "'%s' is too much", arg);
+        return 0;
+    case ARGP_KEY_END:
+        if (!pack->library)
+            command_usage(state, "it takes a manifest and a shared object");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* The table that the library exports; NULL and a message. The library stays loaded. */
+static const s4_app *load_table(const char *path, const struct buffer *library)
+{
+    struct elf_info info;
+    struct diag diag = { 0 };
+    if (elf_read(library->data, library->size, &info, &diag) != S4_OK ||
+        elf_fits(&info, &diag) != S4_OK) {
+        say_error("%s: %s", path, diag.text);
+        return NULL;
+    }
+    char with_slash[4096]; /* so that it is not looked for in the system's folders */
+    snprintf(with_slash, sizeof with_slash, "%s%s", strchr(path, '/') ? "" : "./", path);
+    void *handle = dlopen(with_slash, RTLD_NOW | RTLD_LOCAL);
+    if (!handle) {
+        say_error("%s", dlerror());
+        return NULL;
+    }
+    const s4_app *app = dlsym(handle, S4_PLUGIN_SYMBOL);
+    if (!app)
+        say_error("%s: it exports no table; S4_APP is missing", path);
+    return app;
+}
+
+static int write_bundle(const struct pack *pack, const struct bundle *bundle)
+{
+    char fallback[GRAPH_NAME_MAX + 8];
+    snprintf(fallback, sizeof fallback, "%s.s4r", bundle->graph->app);
+    const char *path = pack->output ? pack->output : fallback;
+    struct buffer bytes;
+    struct diag diag = { 0 };
+    buffer_init(&bytes);
+    int code = EXIT_DONE;
+    if (bundle_write(bundle, &bytes, &diag) != S4_OK ||
+        file_write(path, bytes.data, bytes.size, &diag) != S4_OK) {
+        say_error("%s", diag.text);
+        code = EXIT_FAILED;
+    }
+    buffer_fini(&bytes);
+    return code;
+}
+
+static int pack_files(const struct pack *pack, const struct buffer *manifest,
+                      const struct buffer *library)
+{
+    const s4_app *app = load_table(pack->library, library);
+    if (!app)
+        return EXIT_BAD_BUNDLE;
+    struct bundle *bundle;
+    struct problems problems;
+    problems_init(&problems);
+    int code = EXIT_BAD_BUNDLE;
+    if (bundle_from_app(app, pack->manifest, manifest->data, manifest->size, library->data,
+                        library->size, &bundle, &problems) == S4_OK) {
+        code = write_bundle(pack, bundle);
+        bundle_release(bundle);
+    } else {
+        say_problems(&problems);
+    }
+    problems_fini(&problems);
+    return code;
+}
+
+int command_pack(int argc, char **argv)
+{
+    static const struct argp_option options[] = {
+        { "output", 'o', "FILE", 0, "The bundle to write (default: APP.s4r)", 0 }, { 0 }
+    };
+    static const struct argp argp = {
+        .options = options,
+        .parser = parse,
+        .args_doc = "APP.YAML LIBRARY.so",
+        .doc = "Make a bundle of a manifest and a shared object. The object is loaded, and what it "
+               "declares is checked against the manifest."
+               "\vExample:\n  s4 pack app.yaml libhello.so -o hello.s4r\n\n" //
+        EXIT_TEXT_USUAL EXIT_TEXT_BAD_BUNDLE ".",
+    };
+    struct pack pack = { 0 };
+    command_parse(&argp, argc, argv, &pack);
+    struct buffer manifest, library;
+    struct diag diag = { 0 };
+    buffer_init(&manifest);
+    buffer_init(&library);
+    int code = EXIT_FAILED;
+    if (file_read(pack.manifest, MANIFEST_SIZE_MAX, &manifest, &diag) != S4_OK ||
+        file_read(pack.library, LOAD_BUNDLE_MAX, &library, &diag) != S4_OK)
+        say_error("%s", diag.text);
+    else if (!buffer_text(&manifest))
+        say_error("out of memory");
+    else
+        code = pack_files(&pack, &manifest, &library);
+    buffer_fini(&manifest);
+    buffer_fini(&library);
+    return code;
+}

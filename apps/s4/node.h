@@ -1,0 +1,146 @@
+/* A node: the engine behind a ROUTER socket.
+ *
+ *     peers  --ROUTER-->  control thread  --calls-->  engine
+ *                          |    ^    ^                   |
+ *                          |    |    '---- done list ----'  upcalls, on the engine's threads
+ *                          v    '--------- done list ----.
+ *                        job thread: deploys, undeploys, renders queries
+ *
+ * The control thread owns sockets, requests and the list of apps; it never waits for anything but
+ * poll. Whatever takes time happens in the engine or on the job thread, and comes back through the
+ * done list, which a request is in at most once. While a request waits, its client is told so every
+ * second (status AGAIN). Functions without another word are the control thread's.
+ */
+#ifndef APPS_S4_NODE_H
+#define APPS_S4_NODE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <zmq.h>
+
+#include "apps/s4/alarms.h"
+#include "apps/s4/input.h"
+#include "pe/host/engine.h"
+#include "router/client/control.h"
+#include "router/client/endpoint.h"
+
+#define NODE_REQUESTS_MAX  1024        /* under way, of all clients */
+#define NODE_WAITING_BYTES (256 * MIB) /* of batches that wait for memory; more are refused */
+#define NODE_SIGN_US       1000000     /* how often a waiting client is told */
+#define NODE_RETRY_MS      5           /* how often a batch that waits for memory is tried again */
+
+struct node;
+
+/* A deployed app. */
+struct node_app {
+    struct bundle *bundle;   /* held; NULL: this place is free */
+    atomic_bool source_open; /* cleared by the engine's upcall */
+    struct node *node;
+};
+
+/* A request under way. */
+struct request {
+    struct node *node;
+    struct request *prev, *next; /* of all, by age */
+    zmq_msg_t peer;
+    S4__Control__Request *message; /* owned */
+    uint64_t told_us;              /* when its client heard of it last */
+    bool held_back;                /* waits for memory (inject), or for sources to end (drain) */
+    bool gone;                     /* its peer cannot be reached */
+
+    /* Filled by an upcall or the job thread before it is done. */
+    struct request *done_next;
+    s4_status status;
+    struct diag diag;
+    union {
+        struct query_pins *pins;
+        uint64_t count; /* instances, dropped events */
+        struct engine_drained drained;
+    } got;
+    void *packed; /* the reply, if the job made it; owned */
+    size_t packed_size;
+
+    /* Inject. */
+    struct injection *injection;
+    size_t bytes; /* of the batch */
+    uint64_t accepted, rejected;
+    S4__Control__Reject *rejects; /* owned, with their texts */
+    S4__Control__Reject **reject_list;
+    size_t n_rejects, rejects_capacity;
+
+    /* Deploy, query, ask: the app's; held. */
+    struct bundle *bundle;
+    struct plugin *plugin;
+
+    struct request *job_next;
+};
+
+enum node_stop { NODE_RUNS, NODE_ENDS_SOURCES, NODE_DRAINS, NODE_ENDED };
+
+struct node {
+    struct engine_options options;
+    struct endpoint place;
+    const char *listen; /* tcp://...; NULL: none */
+
+    int lock_fd;
+    void *context;
+    void *socket;
+    int wake;
+    int signals;
+    struct engine *engine;
+    struct node_app apps[ENGINE_APPS_MAX];
+    struct request *requests, *requests_last;
+    size_t n_requests;
+    size_t n_held_back;
+    size_t waiting_bytes;
+    struct alarms alarms;
+    enum node_stop stop;
+    bool stopped_by_signal;
+
+    pthread_mutex_t lock; /* of all below */
+    pthread_cond_t jobs_wake;
+    struct request *done, *done_last;
+    struct request *jobs, *jobs_last;
+    bool jobs_end;
+    bool drained; /* for the stop */
+    pthread_t job_thread;
+};
+
+/* node_place.c: takes the directory, binds the sockets. Answers an exit code; what is wrong is
+ * told. */
+int node_place_take(struct node *node) MUST_USE;
+int node_bind(struct node *node) MUST_USE;
+void node_place_leave(struct node *node);
+
+/* node_serve.c */
+void node_serve(struct node *node, zmq_msg_t *peer, const void *bytes, size_t size);
+void node_finish(struct node *node, struct request *request); /* its done came */
+struct node_app *node_find_app(struct node *node, const char *name);
+bool node_sources_open(struct node *node, const char *app); /* NULL: of any */
+/* Requests held back: tries them again. */
+void node_try_again(struct node *node);
+
+/* node_inject.c */
+void node_inject(struct node *node, struct request *request);
+void node_inject_again(struct node *node, struct request *request);
+void node_inject_finish(struct node *node, struct request *request);
+
+/* node_jobs.c; done is for any thread. */
+void node_jobs_start(struct node *node);
+void node_jobs_stop(struct node *node);
+void node_jobs_push(struct node *node, struct request *request);
+void node_done(struct request *request);
+
+/* node_rows.c; any thread. They pack the reply into the request, or set its status and diag. */
+void node_rows_pack(struct request *request);
+void node_answer_pack(struct request *request, const struct value *value);
+
+/* node_reply.c. Every one ends and frees the request. */
+void request_fail(struct request *request, s4_status status, const char *format, ...) PRINTF(3, 4);
+void request_reply(struct request *request, S4__Control__Reply *reply);
+void request_send(struct request *request); /* its packed reply, or its failure */
+/* Tells the client that it is waited for. */
+void request_sign(struct request *request, uint64_t now_us);
+void request_destroy(struct request *request);
+
+#endif

@@ -1,0 +1,138 @@
+/* Where a node lives: a directory of mode 0700 with a lock and a socket.
+ *
+ * The lock says whether a node lives there, since the kernel drops it with the process: a socket
+ * without it is a dead node's and is replaced. ZeroMQ itself would take the socket of a living one.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "apps/s4/exit.h"
+#include "apps/s4/node.h"
+#include "apps/s4/say.h"
+
+static int check_dir(const char *dir)
+{
+    struct stat found;
+    if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
+        say_error("cannot make the directory %s: %s", dir, strerror(errno));
+        return EXIT_FAILED;
+    }
+    if (lstat(dir, &found) != 0) {
+        say_error("%s: %s", dir, strerror(errno));
+        return EXIT_FAILED;
+    }
+    if (!S_ISDIR(found.st_mode)) {
+        say_error("%s is no directory; give another one with --dir", dir);
+        return EXIT_FAILED;
+    }
+    if (found.st_uid != geteuid()) {
+        say_error("the directory %s belongs to user %ld, not to you; give another one with --dir",
+                  dir, (long)found.st_uid);
+        return EXIT_FAILED;
+    }
+    if ((found.st_mode & 0777) != 0700) {
+        say_error("the directory %s has the mode %03o, so that others could reach the node; "
+                  "wanted 0700 (chmod 700 %s)",
+                  dir, found.st_mode & 0777, dir);
+        return EXIT_FAILED;
+    }
+    return EXIT_DONE;
+}
+
+static int in_use(const char *dir, int fd)
+{
+    char pid[32];
+    ssize_t n = pread(fd, pid, sizeof pid - 1, 0);
+    pid[n > 0 ? n : 0] = '\0';
+    pid[strcspn(pid, "\n")] = '\0';
+    say_error("the directory %s is in use by a node that runs (process %s)", dir,
+              *pid ? pid : "unknown");
+    return EXIT_FAILED;
+}
+
+static int take_lock(struct node *node)
+{
+    char path[ENDPOINT_TEXT_MAX + 8];
+    snprintf(path, sizeof path, "%s/lock", node->place.dir);
+    node->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (node->lock_fd < 0) {
+        say_error("%s: %s", path, strerror(errno));
+        return EXIT_FAILED;
+    }
+    if (flock(node->lock_fd, LOCK_EX | LOCK_NB) != 0)
+        return in_use(node->place.dir, node->lock_fd);
+    char pid[32];
+    int n = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
+    if (ftruncate(node->lock_fd, 0) != 0 || pwrite(node->lock_fd, pid, (size_t)n, 0) != n) {
+        say_error("%s: %s", path, strerror(errno));
+        return EXIT_FAILED;
+    }
+    return EXIT_DONE;
+}
+
+int node_place_take(struct node *node)
+{
+    int code = check_dir(node->place.dir);
+    if (code == EXIT_DONE)
+        code = take_lock(node);
+    if (code == EXIT_DONE && endpoint_alive(node->place.socket)) {
+        say_error("the socket %s is in use by another program", node->place.socket);
+        code = EXIT_FAILED;
+    }
+    return code;
+}
+
+static int bind_to(struct node *node, const char *uri)
+{
+    if (zmq_bind(node->socket, uri) == 0)
+        return EXIT_DONE;
+    if (errno == EADDRINUSE)
+        say_error("%s is in use by another program", uri);
+    else
+        say_error("cannot listen at %s: %s", uri, zmq_strerror(errno));
+    return EXIT_FAILED;
+}
+
+int node_bind(struct node *node)
+{
+    const int backlog = 64;
+    const int linger_ms = 1000; /* the answer to `stop` is still on its way */
+    const int mandatory = 1;
+    const int64_t largest = (int64_t)CONTROL_MESSAGE_MAX;
+    node->context = zmq_ctx_new();
+    node->socket = node->context ? zmq_socket(node->context, ZMQ_ROUTER) : NULL;
+    if (!node->socket) {
+        say_error("cannot make a socket: %s", zmq_strerror(errno));
+        return EXIT_FAILED;
+    }
+    zmq_setsockopt(node->socket, ZMQ_RCVHWM, &backlog, sizeof backlog);
+    zmq_setsockopt(node->socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
+    zmq_setsockopt(node->socket, ZMQ_ROUTER_MANDATORY, &mandatory, sizeof mandatory);
+    zmq_setsockopt(node->socket, ZMQ_MAXMSGSIZE, &largest, sizeof largest);
+    /* TCP first: what can fail there must not have replaced the socket of before. */
+    char tcp[ENDPOINT_TEXT_MAX] = "";
+    size_t size = sizeof tcp;
+    int code = node->listen ? bind_to(node, node->listen) : EXIT_DONE;
+    if (code == EXIT_DONE && node->listen &&
+        zmq_getsockopt(node->socket, ZMQ_LAST_ENDPOINT, tcp, &size) != 0)
+        tcp[0] = '\0';
+    if (code == EXIT_DONE)
+        code = bind_to(node, node->place.uri);
+    if (code == EXIT_DONE)
+        say_printf("ready %s%s%s\n", node->place.uri, *tcp ? " " : "", tcp);
+    return code == EXIT_DONE && !say_flush() ? EXIT_FAILED : code;
+}
+
+void node_place_leave(struct node *node)
+{
+    if (node->socket) {
+        zmq_close(node->socket); /* removes the ipc socket that it bound */
+        zmq_ctx_term(node->context);
+    }
+    if (node->lock_fd >= 0)
+        close(node->lock_fd);
+}

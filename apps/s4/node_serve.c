@@ -1,0 +1,554 @@
+/* Requests of clients: read, looked at, and handed to whoever does them. */
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "apps/s4/node.h"
+#include "apps/s4/say.h"
+#include "apps/s4/status_of.h"
+#include "pe/graph/graph.h"
+#include "pe/graph/names.h"
+#include "runtime/base/mem.h"
+
+/* ---- apps ---------------------------------------------------------------------------------- */
+
+struct node_app *node_find_app(struct node *node, const char *name)
+{
+    for (size_t i = 0; i < ENGINE_APPS_MAX; i++)
+        if (node->apps[i].bundle && strcmp(node->apps[i].bundle->graph->app, name) == 0)
+            return &node->apps[i];
+    return NULL;
+}
+
+bool node_sources_open(struct node *node, const char *app)
+{
+    for (size_t i = 0; i < ENGINE_APPS_MAX; i++)
+        if (node->apps[i].bundle && atomic_load(&node->apps[i].source_open) &&
+            (!app || strcmp(node->apps[i].bundle->graph->app, app) == 0))
+            return true;
+    return false;
+}
+
+/* The app, or NULL and the request is answered. */
+static struct node_app *app_of(struct node *node, struct request *request, const char *name)
+{
+    struct node_app *app = node_find_app(node, name);
+    if (app)
+        return app;
+    struct name_nearest nearest;
+    name_nearest_init(&nearest, name);
+    for (size_t i = 0; i < ENGINE_APPS_MAX; i++)
+        if (node->apps[i].bundle)
+            name_nearest_try(&nearest, node->apps[i].bundle->graph->app);
+    request_fail(request, S4_NOT_FOUND, "no app '%s' is deployed%s", name,
+                 name_hint(&nearest).text);
+    return NULL;
+}
+
+/* An upcall of the engine. */
+static void source_ended(void *user, s4_status status)
+{
+    struct node_app *app = user;
+    if (status != S4_END && status != S4_CANCELLED)
+        alarms_raise(&app->node->alarms, app->bundle->graph->app, s4_status_text(status));
+    atomic_store(&app->source_open, false);
+    eventfd_write(app->node->wake, 1);
+}
+
+static void start_source(struct node *node, struct node_app *app)
+{
+    const S4__Graph__Graph *graph = app->bundle->graph;
+    struct diag diag = { 0 };
+    if (!graph->source || !graph->source->present)
+        return;
+    atomic_store(&app->source_open, true);
+    if (engine_feed_source(node->engine, graph->app, source_ended, app, &diag) != S4_OK) {
+        atomic_store(&app->source_open, false);
+        alarms_raise(&node->alarms, graph->app, diag.text);
+    }
+}
+
+/* ---- answers ------------------------------------------------------------------------------- */
+
+static void reply_welcome(struct request *request)
+{
+    char release[] = S4_RELEASE;
+    S4__Control__Welcome welcome = S4__CONTROL__WELCOME__INIT;
+    S4__Control__Reply reply = S4__CONTROL__REPLY__INIT;
+    welcome.version = CONTROL_VERSION;
+    welcome.release = release;
+    welcome.pid = (uint64_t)getpid();
+    reply.what_case = S4__CONTROL__REPLY__WHAT_WELCOME;
+    reply.welcome = &welcome;
+    request_reply(request, &reply);
+}
+
+static void reply_deployed(struct node *node, struct request *request)
+{
+    struct node_app *app = NULL;
+    for (size_t i = 0; i < ENGINE_APPS_MAX && !app; i++)
+        if (!node->apps[i].bundle)
+            app = &node->apps[i];
+    CHECK(app); /* the engine takes no more than ENGINE_APPS_MAX */
+    app->node = node;
+    app->bundle = bundle_hold(request->bundle);
+    start_source(node, app);
+    S4__Control__Deployed deployed = S4__CONTROL__DEPLOYED__INIT;
+    S4__Control__Reply reply = S4__CONTROL__REPLY__INIT;
+    deployed.app = app->bundle->graph->app;
+    deployed.version = app->bundle->graph->version;
+    deployed.build_id = app->bundle->elf.build_id;
+    reply.what_case = S4__CONTROL__REPLY__WHAT_DEPLOYED;
+    reply.deployed = &deployed;
+    request_reply(request, &reply);
+}
+
+static void reply_undeployed(struct node *node, struct request *request)
+{
+    struct node_app *app = node_find_app(node, request->message->undeploy->app);
+    if (app) {
+        bundle_release(app->bundle);
+        app->bundle = NULL;
+    }
+    S4__Control__Undeployed undeployed = S4__CONTROL__UNDEPLOYED__INIT;
+    S4__Control__Reply reply = S4__CONTROL__REPLY__INIT;
+    undeployed.dropped = request->got.count;
+    reply.what_case = S4__CONTROL__REPLY__WHAT_UNDEPLOYED;
+    reply.undeployed = &undeployed;
+    request_reply(request, &reply);
+}
+
+static void reply_counted(struct request *request)
+{
+    S4__Control__Counted counted = S4__CONTROL__COUNTED__INIT;
+    S4__Control__Reply reply = S4__CONTROL__REPLY__INIT;
+    counted.instances = request->got.count;
+    reply.what_case = S4__CONTROL__REPLY__WHAT_COUNTED;
+    reply.counted = &counted;
+    request_reply(request, &reply);
+}
+
+static void reply_drained(struct request *request)
+{
+    S4__Control__Drained drained = S4__CONTROL__DRAINED__INIT;
+    S4__Control__Reply reply = S4__CONTROL__REPLY__INIT;
+    drained.waiting_timers = request->got.drained.waiting_timers;
+    drained.waiting_answers = request->got.drained.waiting_answers;
+    reply.what_case = S4__CONTROL__REPLY__WHAT_DRAINED;
+    reply.drained = &drained;
+    request_reply(request, &reply);
+}
+
+void node_finish(struct node *node, struct request *request)
+{
+    switch (request->message->what_case) {
+    case S4__CONTROL__REQUEST__WHAT_INJECT:
+        node_inject_finish(node, request);
+        return;
+    case S4__CONTROL__REQUEST__WHAT_QUERY:
+        if (request->got.pins) /* they are there, now the rows */
+            node_jobs_push(node, request);
+        else
+            request_send(request);
+        return;
+    default:
+        break;
+    }
+    if (request->packed || request->status != S4_OK) {
+        request_send(request);
+        return;
+    }
+    switch (request->message->what_case) {
+    case S4__CONTROL__REQUEST__WHAT_DEPLOY:
+        reply_deployed(node, request);
+        break;
+    case S4__CONTROL__REQUEST__WHAT_UNDEPLOY:
+        reply_undeployed(node, request);
+        break;
+    case S4__CONTROL__REQUEST__WHAT_COUNT:
+        reply_counted(request);
+        break;
+    default:
+        reply_drained(request);
+    }
+}
+
+/* ---- calls of the engine; the upcalls come on its threads ---------------------------------- */
+
+static void pinned(void *user, s4_status status, struct query_pins *pins)
+{
+    struct request *request = user;
+    request->status = status;
+    request->got.pins = status == S4_OK ? pins : NULL;
+    node_done(request);
+}
+
+static void answered(void *user, s4_status status, const struct value *reply, const char *cause)
+{
+    struct request *request = user;
+    request->status = status;
+    if (status == S4_OK)
+        node_answer_pack(request, reply);
+    else if (status == S4_NOT_FOUND)
+        diag_set(&request->diag, status, "no instance of %s has the key '%s'",
+                 request->message->ask->prototype, request->message->ask->key);
+    else if (cause)
+        diag_set(&request->diag, status, "%s", cause);
+    node_done(request);
+}
+
+static void counted(void *user, s4_status status, uint64_t count)
+{
+    struct request *request = user;
+    request->status = status;
+    request->got.count = count;
+    node_done(request);
+}
+
+static void drained(void *user, s4_status status, const struct engine_drained *result)
+{
+    struct request *request = user;
+    request->status = status;
+    if (status == S4_OK)
+        request->got.drained = *result;
+    node_done(request);
+}
+
+static void unless_ok(struct request *request, s4_status status, const struct diag *diag)
+{
+    if (status != S4_OK)
+        request_fail(request, status, "%s", diag->text);
+}
+
+static void serve_query(struct node *node, struct request *request)
+{
+    const S4__Control__Query *query = request->message->query;
+    struct diag diag = { 0 };
+    struct node_app *app = app_of(node, request, query->app);
+    if (!app)
+        return;
+    request->bundle = bundle_hold(app->bundle); /* the pins' type lies there */
+    unless_ok(request, engine_pin(node->engine, query->app, query->output, pinned, request, &diag),
+              &diag);
+}
+
+static void serve_ask(struct node *node, struct request *request)
+{
+    const S4__Control__Ask *ask = request->message->ask;
+    struct diag diag = { 0 };
+    if (app_of(node, request, ask->app))
+        unless_ok(
+            request,
+            engine_ask(node->engine, ask->app, ask->prototype, ask->key, answered, request, &diag),
+            &diag);
+}
+
+static void serve_count(struct node *node, struct request *request)
+{
+    const S4__Control__Count *count = request->message->count;
+    struct diag diag = { 0 };
+    if (app_of(node, request, count->app))
+        unless_ok(request,
+                  engine_count(node->engine, count->app, count->prototype, counted, request, &diag),
+                  &diag);
+}
+
+static void start_drain(struct node *node, struct request *request)
+{
+    const S4__Control__Drain *drain = request->message->drain;
+    struct diag diag = { 0 };
+    unless_ok(request,
+              engine_drain(node->engine, drain->app, drain->finish, drained, request, &diag),
+              &diag);
+}
+
+static void serve_drain(struct node *node, struct request *request)
+{
+    const S4__Control__Drain *drain = request->message->drain;
+    if (drain->app && !app_of(node, request, drain->app))
+        return;
+    if (drain->finish)
+        engine_feed_cancel(node->engine, drain->app);
+    if (node_sources_open(node, drain->app)) {
+        request->held_back = true;
+        node->n_held_back++;
+    } else {
+        start_drain(node, request);
+    }
+}
+
+static void serve_undeploy(struct node *node, struct request *request)
+{
+    if (app_of(node, request, request->message->undeploy->app))
+        node_jobs_push(node, request);
+}
+
+static void serve_deploy(struct node *node, struct request *request)
+{
+    if (node->stop != NODE_RUNS)
+        request_fail(request, S4_STATE, "the node is stopping");
+    else
+        node_jobs_push(node, request);
+}
+
+/* Stays under way until the node has ended. */
+static void serve_stop(struct node *node, struct request *request)
+{
+    if (request->message->stop->now)
+        node->stop = NODE_ENDED;
+    else if (node->stop == NODE_RUNS)
+        node->stop = NODE_ENDS_SOURCES;
+}
+
+void node_try_again(struct node *node)
+{
+    for (struct request *request = node->requests, *next; request; request = next) {
+        next = request->next;
+        if (!request->held_back)
+            continue;
+        if (request->message->what_case == S4__CONTROL__REQUEST__WHAT_INJECT) {
+            node_inject_again(node, request);
+        } else if (!node_sources_open(node, request->message->drain->app)) {
+            request->held_back = false;
+            node->n_held_back--;
+            start_drain(node, request);
+        }
+    }
+}
+
+/* ---- status -------------------------------------------------------------------------------- */
+
+/* Everything that a status consists of, in one piece. */
+struct status_parts {
+    struct engine_status status;
+    char alarms[ALARMS_KEPT][ALARM_TEXT_MAX];
+    char *alarm_list[ALARMS_KEPT];
+    S4__Control__Counter *counters;
+    S4__Control__Counter **counter_list;
+    size_t n_counters;
+    S4__Control__PrototypeStatus *prototypes;
+    S4__Control__PrototypeStatus **prototype_list;
+    size_t n_prototypes;
+    S4__Control__AppStatus *apps;
+    S4__Control__AppStatus **app_list;
+};
+
+static char *no_const(const char *text)
+{
+    union {
+        const char *given;
+        char *wanted; /* protobuf-c's structs have none */
+    } both = { text };
+    return both.wanted;
+}
+
+static S4__Control__Counter **add_counters(struct status_parts *parts,
+                                           const struct counter_entry *entries, size_t n)
+{
+    S4__Control__Counter **first = parts->counter_list + parts->n_counters;
+    for (size_t i = 0; i < n; i++) {
+        S4__Control__Counter *counter = &parts->counters[parts->n_counters];
+        s4__control__counter__init(counter);
+        counter->name = no_const(entries[i].name);
+        counter->value = entries[i].value;
+        parts->counter_list[parts->n_counters++] = counter;
+    }
+    return first;
+}
+
+static void add_app(struct status_parts *parts, size_t index)
+{
+    struct engine_app_status *from = &parts->status.apps[index];
+    S4__Control__AppStatus *app = &parts->apps[index];
+    struct counter_entry entries[STATUS_APP_COUNTERS];
+    s4__control__app_status__init(app);
+    app->app = from->name;
+    app->version = from->version;
+    app->build_id = from->build_id;
+    app->paused = from->paused;
+    app->n_counters = status_of_app(from, entries);
+    app->counters = add_counters(parts, entries, app->n_counters);
+    app->prototypes = parts->prototype_list + parts->n_prototypes;
+    app->n_prototypes = from->n_prototypes;
+    for (uint32_t i = 0; i < from->n_prototypes; i++) {
+        S4__Control__PrototypeStatus *prototype = &parts->prototypes[parts->n_prototypes];
+        s4__control__prototype_status__init(prototype);
+        prototype->prototype = from->prototypes[i].name;
+        prototype->n_counters = status_of_prototype(&from->prototypes[i], entries);
+        prototype->counters = add_counters(parts, entries, prototype->n_counters);
+        parts->prototype_list[parts->n_prototypes++] = prototype;
+    }
+    parts->app_list[index] = app;
+}
+
+static bool make_parts(struct status_parts *parts)
+{
+    size_t apps = parts->status.n_apps, prototypes = 0;
+    for (size_t i = 0; i < apps; i++)
+        prototypes += parts->status.apps[i].n_prototypes;
+    size_t counters =
+        STATUS_NODE_COUNTERS + apps * STATUS_APP_COUNTERS + prototypes * STATUS_PROTOTYPE_COUNTERS;
+    parts->counters = mem_calloc(counters, sizeof *parts->counters);
+    parts->counter_list = mem_calloc(counters, sizeof *parts->counter_list);
+    parts->prototypes = mem_calloc(prototypes + 1, sizeof *parts->prototypes);
+    parts->prototype_list = mem_calloc(prototypes + 1, sizeof *parts->prototype_list);
+    parts->apps = mem_calloc(apps + 1, sizeof *parts->apps);
+    parts->app_list = mem_calloc(apps + 1, sizeof *parts->app_list);
+    return parts->counters && parts->counter_list && parts->prototypes && parts->prototype_list &&
+           parts->apps && parts->app_list;
+}
+
+static void free_parts(struct status_parts *parts)
+{
+    mem_free(parts->status.apps);
+    mem_free(parts->counters);
+    mem_free(parts->counter_list);
+    mem_free(parts->prototypes);
+    mem_free(parts->prototype_list);
+    mem_free(parts->apps);
+    mem_free(parts->app_list);
+    mem_free(parts);
+}
+
+static void reply_status(struct node *node, struct request *request, struct status_parts *parts)
+{
+    struct counter_entry entries[STATUS_NODE_COUNTERS];
+    S4__Control__Status status = S4__CONTROL__STATUS__INIT;
+    S4__Control__Reply reply = S4__CONTROL__REPLY__INIT;
+    char release[] = S4_RELEASE;
+    status.release = release;
+    status.pid = (uint64_t)getpid();
+    status.n_counters = status_of_node(&parts->status, entries);
+    status.counters = add_counters(parts, entries, status.n_counters);
+    for (size_t i = 0; i < parts->status.n_apps; i++)
+        add_app(parts, i);
+    status.apps = parts->app_list;
+    status.n_apps = parts->status.n_apps;
+    status.n_alarms = alarms_latest(&node->alarms, parts->alarms, ALARMS_KEPT);
+    for (size_t i = 0; i < status.n_alarms; i++)
+        parts->alarm_list[i] = parts->alarms[i];
+    status.alarms = parts->alarm_list;
+    reply.what_case = S4__CONTROL__REPLY__WHAT_NODE;
+    reply.node = &status;
+    request_reply(request, &reply);
+}
+
+static void serve_status(struct node *node, struct request *request)
+{
+    struct status_parts *parts = mem_zalloc(sizeof *parts);
+    if (!parts) {
+        request_fail(request, S4_NO_MEMORY, "out of memory");
+        return;
+    }
+    s4_status status = engine_status(node->engine, &parts->status);
+    if (status == S4_OK && !make_parts(parts))
+        status = S4_NO_MEMORY;
+    if (status == S4_OK)
+        reply_status(node, request, parts);
+    else
+        request_fail(request, status, "the counters cannot be read: %s", s4_status_text(status));
+    free_parts(parts);
+}
+
+/* ---- requests ------------------------------------------------------------------------------ */
+
+static void serve(struct node *node, struct request *request)
+{
+    switch (request->message->what_case) {
+    case S4__CONTROL__REQUEST__WHAT_HELLO:
+        reply_welcome(request);
+        return;
+    case S4__CONTROL__REQUEST__WHAT_DEPLOY:
+        serve_deploy(node, request);
+        return;
+    case S4__CONTROL__REQUEST__WHAT_UNDEPLOY:
+        serve_undeploy(node, request);
+        return;
+    case S4__CONTROL__REQUEST__WHAT_INJECT:
+        if (app_of(node, request, request->message->inject->app))
+            node_inject(node, request);
+        return;
+    case S4__CONTROL__REQUEST__WHAT_QUERY:
+        serve_query(node, request);
+        return;
+    case S4__CONTROL__REQUEST__WHAT_ASK:
+        serve_ask(node, request);
+        return;
+    case S4__CONTROL__REQUEST__WHAT_COUNT:
+        serve_count(node, request);
+        return;
+    case S4__CONTROL__REQUEST__WHAT_GET_STATUS:
+        serve_status(node, request);
+        return;
+    case S4__CONTROL__REQUEST__WHAT_DRAIN:
+        serve_drain(node, request);
+        return;
+    case S4__CONTROL__REQUEST__WHAT_STOP:
+        serve_stop(node, request);
+        return;
+    default:
+        request_fail(request, S4_UNSUPPORTED, "the node does not know this kind of request");
+    }
+}
+
+/* The same request is under way: it was sent again. */
+static bool is_repeat(struct node *node, zmq_msg_t *peer, uint64_t id)
+{
+    for (struct request *other = node->requests; other; other = other->next)
+        if (other->message->id == id && zmq_msg_size(&other->peer) == zmq_msg_size(peer) &&
+            memcmp(zmq_msg_data(&other->peer), zmq_msg_data(peer), zmq_msg_size(peer)) == 0) {
+            other->told_us = 0; /* its client is told at once */
+            return true;
+        }
+    return false;
+}
+
+static struct request *add_request(struct node *node, zmq_msg_t *peer,
+                                   S4__Control__Request *message)
+{
+    struct request *request = mem_zalloc(sizeof *request);
+    if (!request)
+        return NULL;
+    request->node = node;
+    request->message = message;
+    request->told_us = clock_real.mono_us(&clock_real);
+    zmq_msg_init(&request->peer);
+    zmq_msg_move(&request->peer, peer);
+    request->prev = node->requests_last;
+    if (node->requests_last)
+        node->requests_last->next = request;
+    else
+        node->requests = request;
+    node->requests_last = request;
+    node->n_requests++;
+    return request;
+}
+
+void node_serve(struct node *node, zmq_msg_t *peer, const void *bytes, size_t size)
+{
+    S4__Control__Request *message;
+    s4_status status = control_request_read(bytes, size, &message);
+    if (status != S4_OK) {
+        log_write(&say_log, LOG_WARN, "a message of %zu bytes is no request: %s", size,
+                  s4_status_text(status));
+        return;
+    }
+    if (is_repeat(node, peer, message->id)) {
+        control_request_destroy(message);
+        return;
+    }
+    struct request *request = add_request(node, peer, message);
+    if (!request) {
+        control_request_destroy(message);
+        log_write(&say_log, LOG_WARN, "a request is dropped: out of memory");
+        return;
+    }
+    if (message->version != CONTROL_VERSION)
+        request_fail(request, S4_VERSION,
+                     "the node (release %s) speaks version %d of the protocol, the client version "
+                     "%u; use programs of one release",
+                     S4_RELEASE, CONTROL_VERSION, message->version);
+    else if (node->n_requests > NODE_REQUESTS_MAX)
+        request_fail(request, S4_FULL, "%d requests are under way already", NODE_REQUESTS_MAX);
+    else
+        serve(node, request);
+}

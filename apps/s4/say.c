@@ -1,0 +1,141 @@
+/* What the program says; see the header. Colour and progress are for terminals: NO_COLOR, a dumb
+ * terminal or a pipe get plain lines. */
+#include "apps/s4/say.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "runtime/text/json.h"
+
+static const char *said_by = "";
+static bool progress_shown;
+static int out_error; /* the first errno of stdout */
+
+static bool on_terminal(void)
+{
+    return isatty(STDERR_FILENO) && !getenv("NO_COLOR");
+}
+
+void say_command(const char *command)
+{
+    said_by = command;
+}
+
+/* One write, so that lines of several threads do not mix. */
+static void line(const char *colour, const char *format, va_list args)
+{
+    char text[DIAG_TEXT_MAX + 256];
+    bool coloured = *colour && on_terminal();
+    int n =
+        snprintf(text, sizeof text - 8, "%s%ss4%s%s:%s ", progress_shown ? "\r\033[K" : "",
+                 coloured ? colour : "", *said_by ? " " : "", said_by, coloured ? "\033[0m" : "");
+    n += vsnprintf(text + n, sizeof text - 8 - (size_t)n, format, args);
+    if ((size_t)n > sizeof text - 9)
+        n = sizeof text - 9;
+    text[n++] = '\n';
+    progress_shown = false;
+    if (write(STDERR_FILENO, text, (size_t)n) < 0)
+        return; /* nobody to tell it to */
+}
+
+void say_error(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    line("\033[31m", format, args);
+    va_end(args);
+}
+
+void say_note(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    line("", format, args);
+    va_end(args);
+}
+
+void say_problems(const struct problems *problems)
+{
+    for (size_t i = 0; i < problems->count; i++)
+        say_error("%s", problems->list[i].text);
+    if (problems->dropped)
+        say_error("and %zu more", problems->dropped);
+    if (!problems->count)
+        say_error("%s", s4_status_text(problems->first));
+}
+
+void say_progress(const char *format, ...)
+{
+    if (!on_terminal())
+        return;
+    char text[200];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    fprintf(stderr, "\r\033[K%s", text);
+    progress_shown = true;
+}
+
+void say_progress_end(void)
+{
+    if (progress_shown)
+        fputs("\r\033[K", stderr);
+    progress_shown = false;
+}
+
+static enum log_level log_wanted(void)
+{
+    const char *wanted = getenv("S4_LOG");
+    if (wanted && strcmp(wanted, "debug") == 0)
+        return LOG_DEBUG;
+    return wanted && strcmp(wanted, "info") == 0 ? LOG_INFO : LOG_WARN;
+}
+
+static void log_line(const struct log *log, enum log_level level, const char *text)
+{
+    static const char *const names[] = { "error", "warning", "info", "debug" };
+    if (level <= log_wanted())
+        say_note("%s: %s", names[level], text);
+}
+
+const struct log say_log = { .write = log_line };
+
+void say_out(const void *bytes, size_t size)
+{
+    if (fwrite(bytes, 1, size, stdout) != size && !out_error)
+        out_error = errno;
+}
+
+void say_printf(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    if (vfprintf(stdout, format, args) < 0 && !out_error)
+        out_error = errno;
+    va_end(args);
+}
+
+bool say_flush(void)
+{
+    if (fflush(stdout) != 0 && !out_error)
+        out_error = errno;
+    if (!out_error)
+        return true;
+    if (out_error != EPIPE) /* who closed it knows */
+        say_error("cannot write the output: %s", strerror(out_error));
+    return false;
+}
+
+void say_json_string(const char *text)
+{
+    struct buffer buffer;
+    buffer_init(&buffer);
+    if (json_write_string(&buffer, text, strlen(text)) == S4_OK)
+        say_out(buffer.data, buffer.size);
+    else if (!out_error)
+        out_error = ENOMEM;
+    buffer_fini(&buffer);
+}

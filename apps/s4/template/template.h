@@ -1,0 +1,13 @@
+/* The files of a new project, embedded by embed.py; {{name}} stands for the app's name in both. */
+#ifndef APPS_S4_TEMPLATE_TEMPLATE_H
+#define APPS_S4_TEMPLATE_TEMPLATE_H
+
+#include <stddef.h>
+
+struct template {
+    const char *path;
+    const char *text;
+};
+extern const struct template templates[]; /* ends with NULLs */
+
+#endif
