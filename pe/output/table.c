@@ -14,8 +14,6 @@
 
 #include "runtime/base/mem.h"
 
-#define UNDO_KEEP (64 * KIB) /* bytes of undo that a table keeps between calls */
-
 s4_status table_create(const struct type *type, const struct output_limits *limits,
                        struct table **table)
 {
@@ -60,181 +58,6 @@ uint64_t table_row_bytes(size_t key_len, size_t row_size)
     return 24 + align_up(key_len, 8) + row_size;
 }
 
-static uint64_t sizes_bytes(uint32_t sizes)
-{
-    return table_row_bytes(sizes_key(sizes), sizes_row(sizes));
-}
-
-/* ---- order ----------------------------------------------------------------------------------- */
-
-static struct links *links_at(const struct table *table, uint32_t ref)
-{
-    return row_links(slab_at(&table->slab, ref));
-}
-
-static void link_behind(struct table *table, uint32_t ref, uint32_t prev)
-{
-    struct links *links = links_at(table, ref);
-    links->prev = prev;
-    links->next = prev ? links_at(table, prev)->next : table->oldest;
-    *(prev ? &links_at(table, prev)->next : &table->oldest) = ref;
-    *(links->next ? &links_at(table, links->next)->prev : &table->newest) = ref;
-}
-
-/* Answers what was before it. */
-static uint32_t unlink_row(struct table *table, uint32_t ref)
-{
-    const struct links *links = links_at(table, ref);
-    *(links->prev ? &links_at(table, links->prev)->next : &table->oldest) = links->next;
-    *(links->next ? &links_at(table, links->next)->prev : &table->newest) = links->prev;
-    return links->prev;
-}
-
-/* ---- undo ------------------------------------------------------------------------------------ */
-
-static struct undo *undo_push(struct table *table, enum undo_kind kind, uint32_t ref)
-{
-    struct undo *undo = &table->undo[table->n_undo++];
-    table->frees += kind >= UNDO_MOVE;
-    *undo = (struct undo){ .ref = ref, .kind = kind };
-    return undo;
-}
-
-/* Room for one more, so that the change can be made before it is noted. */
-static s4_status undo_reserve(struct table *table)
-{
-    if (LIKELY(table->n_undo < table->undo_capacity))
-        return S4_OK;
-    void *array = table->undo;
-    if (!mem_grow(&array, &table->undo_capacity, table->n_undo + 1, sizeof *table->undo))
-        return S4_NO_MEMORY;
-    table->undo = array;
-    return S4_OK;
-}
-
-static uint32_t row_tag(const struct table *table, char *slot)
-{
-    struct table_row row = row_of_slot(table->type, table->head, slot);
-    return rowindex_tag(hash_bytes(row.key, row.key_len));
-}
-
-static void order_back(struct table *table, const struct undo *undo, uint32_t ref)
-{
-    if (table->head)
-        link_behind(table, ref, undo->prev);
-}
-
-static void undo_insert(struct table *table, const struct undo *undo)
-{
-    char *slot = slab_at(&table->slab, undo->ref);
-    if (table->head)
-        unlink_row(table, undo->ref);
-    rowindex_remove(&table->index, row_tag(table, slot), undo->ref);
-    table->counters.rows--;
-    table->counters.bytes -= sizes_bytes(*row_sizes(table, slot));
-    table->counters.published--;
-    slab_give(&table->slab, undo->ref);
-}
-
-static void undo_overwrite(struct table *table, const struct undo *undo)
-{
-    char *slot = slab_at(&table->slab, undo->ref);
-    uint32_t *sizes = row_sizes(table, slot);
-    table->counters.bytes += sizes_bytes(undo->old) - sizes_bytes(*sizes);
-    table->counters.published--;
-    *sizes = undo->old;
-    memcpy(slot + row_offset(table->head, sizes_key(undo->old)), table->saved.data + undo->saved,
-           sizes_row(undo->old));
-    table->saved.size = undo->saved;
-    if (table->head) {
-        unlink_row(table, undo->ref);
-        link_behind(table, undo->ref, undo->prev);
-    }
-}
-
-static void undo_move(struct table *table, const struct undo *undo)
-{
-    char *slot = slab_at(&table->slab, undo->ref);
-    char *old = slab_at(&table->slab, undo->old);
-    if (table->head)
-        unlink_row(table, undo->ref);
-    order_back(table, undo, undo->old);
-    rowindex_replace(&table->index, row_tag(table, slot), undo->ref, undo->old);
-    table->counters.bytes +=
-        sizes_bytes(*row_sizes(table, old)) - sizes_bytes(*row_sizes(table, slot));
-    table->counters.published--;
-    slab_give(&table->slab, undo->ref);
-}
-
-static void undo_remove(struct table *table, const struct undo *undo)
-{
-    uint32_t *sizes = row_sizes(table, slab_at(&table->slab, undo->ref));
-    *sizes &= ~ROW_DEAD;
-    order_back(table, undo, undo->ref);
-    table->counters.rows++;
-    table->counters.bytes += sizes_bytes(*sizes);
-    if (undo->kind == UNDO_DROP)
-        table->counters.dropped--;
-    else
-        table->counters.unpublished--;
-}
-
-static void rollback_to(struct table *table, uint32_t mark)
-{
-    while (table->n_undo > mark) {
-        const struct undo *undo = &table->undo[--table->n_undo];
-        table->frees -= undo->kind >= UNDO_MOVE;
-        if (undo->kind == UNDO_INSERT)
-            undo_insert(table, undo);
-        else if (undo->kind == UNDO_OVERWRITE)
-            undo_overwrite(table, undo);
-        else if (undo->kind == UNDO_MOVE)
-            undo_move(table, undo);
-        else
-            undo_remove(table, undo);
-    }
-}
-
-/* Gives back the slot that a committed change left. */
-static void free_left(struct table *table, const struct undo *undo)
-{
-    if (undo->kind == UNDO_MOVE) {
-        slab_give(&table->slab, undo->old);
-    } else if (undo->kind >= UNDO_DROP) {
-        uint32_t tag = row_tag(table, slab_at(&table->slab, undo->ref));
-        rowindex_remove(&table->index, tag, undo->ref);
-        slab_give(&table->slab, undo->ref);
-    }
-}
-
-static void undo_clear(struct table *table)
-{
-    table->n_undo = 0;
-    table->frees = 0;
-    buffer_clear(&table->saved);
-    if (UNLIKELY(table->saved.capacity > UNDO_KEEP))
-        buffer_fini(&table->saved);
-    if (UNLIKELY(table->undo_capacity * sizeof *table->undo > UNDO_KEEP)) {
-        mem_free(table->undo);
-        table->undo = NULL;
-        table->undo_capacity = 0;
-    }
-}
-
-void table_commit(struct table *table)
-{
-    for (uint32_t i = 0; table->frees > 0 && i < table->n_undo; i++)
-        free_left(table, &table->undo[i]);
-    if (table->n_undo > 0)
-        undo_clear(table);
-}
-
-void table_rollback(struct table *table)
-{
-    rollback_to(table, 0);
-    undo_clear(table);
-}
-
 /* ---- changes --------------------------------------------------------------------------------- */
 
 uint32_t table_lookup(const struct table *table, uint32_t tag, const void *key, size_t key_len)
@@ -259,7 +82,7 @@ static s4_status remove_row(struct table *table, uint32_t ref, enum undo_kind ki
     TRY(slab_writable(&table->slab, ref));
     struct undo *undo = undo_push(table, kind, ref);
     uint32_t *sizes = row_sizes(table, slab_at(&table->slab, ref));
-    undo->prev = table->head ? unlink_row(table, ref) : 0;
+    undo->prev = table->head ? table_unlink(table, ref) : 0;
     table->counters.rows--;
     table->counters.bytes -= sizes_bytes(*sizes);
     *sizes |= ROW_DEAD;
@@ -285,7 +108,7 @@ static s4_status insert(struct table *table, uint32_t tag, const void *key, size
     fill_slot(table, slab_at(&table->slab, ref), key, key_len, row);
     rowindex_put(&table->index, tag, ref);
     if (table->head)
-        link_behind(table, ref, table->newest);
+        table_link(table, ref, table->newest);
     undo_push(table, UNDO_INSERT, ref);
     table->counters.rows++;
     table->counters.bytes += table_row_bytes(key_len, row->size);
@@ -308,8 +131,8 @@ static s4_status overwrite(struct table *table, uint32_t ref, const struct value
     *sizes = sizes_of(sizes_key(*sizes), row->size);
     value_copy(row, at - OUTPUT_ROW_BASE, at);
     if (table->head) {
-        undo->prev = unlink_row(table, ref);
-        link_behind(table, ref, table->newest);
+        undo->prev = table_unlink(table, ref);
+        table_link(table, ref, table->newest);
     }
     return S4_OK;
 }
@@ -329,8 +152,8 @@ static s4_status move(struct table *table, uint32_t tag, uint32_t old, size_t si
     struct undo *undo = undo_push(table, UNDO_MOVE, ref);
     undo->old = old;
     if (table->head) {
-        undo->prev = unlink_row(table, old);
-        link_behind(table, ref, table->newest);
+        undo->prev = table_unlink(table, old);
+        table_link(table, ref, table->newest);
     }
     return S4_OK;
 }
@@ -397,7 +220,7 @@ s4_status table_publish(struct table *table, uint64_t hash, const void *key, siz
     s4_status status = put(table, rowindex_tag(hash), key, key_len, row);
     if (LIKELY(status == S4_OK))
         return S4_OK;
-    rollback_to(table, mark);
+    table_rollback_to(table, mark);
     return refuse(table, status);
 }
 

@@ -100,6 +100,44 @@ static inline struct table_row row_of_slot(const struct type *type, uint32_t hea
     };
 }
 
+static inline uint64_t sizes_bytes(uint32_t sizes)
+{
+    return table_row_bytes(sizes_key(sizes), sizes_row(sizes));
+}
+
+static inline uint32_t row_tag(const struct table *table, char *slot)
+{
+    struct table_row row = row_of_slot(table->type, table->head, slot);
+    return rowindex_tag(hash_bytes(row.key, row.key_len));
+}
+
+static inline struct links *links_at(const struct table *table, uint32_t ref)
+{
+    return row_links(slab_at(&table->slab, ref));
+}
+
+/* Puts a row into the order behind `prev` (0: as the oldest), or takes it out and answers what was
+ * before it. */
+void table_link(struct table *table, uint32_t ref, uint32_t prev);
+uint32_t table_unlink(struct table *table, uint32_t ref);
+
+s4_status table_undo_grow(struct table *table) MUST_USE;
+/* Room for one more, so that the change can be made before it is noted. */
+static inline s4_status undo_reserve(struct table *table)
+{
+    return LIKELY(table->n_undo < table->undo_capacity) ? S4_OK : table_undo_grow(table);
+}
+static inline struct undo *undo_push(struct table *table, enum undo_kind kind, uint32_t ref)
+{
+    struct undo *undo = &table->undo[table->n_undo++];
+    table->frees += kind >= UNDO_MOVE;
+    *undo = (struct undo){ .ref = ref, .kind = kind };
+    return undo;
+}
+
+/* Takes back the changes after the first `mark`. */
+void table_rollback_to(struct table *table, uint32_t mark);
+
 /* The living row of a key, or 0. */
 uint32_t table_lookup(const struct table *table, uint32_t tag, const void *key, size_t key_len);
 

@@ -9,10 +9,9 @@
  * came about. Loading publishes them in that order into a second table, which takes the place of
  * the first one when all was well.
  */
+#include "pe/output/saved.h"
 #include "pe/output/table_inside.h"
-
 #include "runtime/base/mem.h"
-#include "runtime/record/codec.h"
 
 #define TABLE_MAGIC 0x31544234u /* "4BT1" */
 
@@ -117,86 +116,34 @@ s4_status table_save(const struct table *table, struct buffer *out)
 
 /* ---- loading --------------------------------------------------------------------------------- */
 
-struct loading {
-    struct table *table;
-    const char *at;
-    const char *end;
-    struct buffer row; /* one row in the shape of a record, aligned, for the check */
-    struct diag *diag;
-};
-
-static s4_status cut_short(const struct loading *loading)
+static s4_status load_row(struct table *table, struct saved *saved)
 {
-    return diag_set(loading->diag, S4_CORRUPT, "a saved table of %s is cut short",
-                    loading->table->type->name);
-}
-
-static s4_status load_bytes(struct loading *loading, void *to, size_t size)
-{
-    if ((size_t)(loading->end - loading->at) < size)
-        return cut_short(loading);
-    memcpy(to, loading->at, size);
-    loading->at += size;
-    return S4_OK;
-}
-
-/* Lays `size` bytes out as the attributes of a record with an empty key and checks them. */
-static s4_status load_value(struct loading *loading, uint32_t size, struct value *value)
-{
-    const struct type *type = loading->table->type;
-    buffer_clear(&loading->row);
-    char *at = buffer_room(&loading->row, OUTPUT_ROW_BASE + size);
-    if (!at)
-        return S4_NO_MEMORY;
-    memset(at, 0, OUTPUT_ROW_BASE);
-    ((struct record *)(void *)at)->len = OUTPUT_ROW_BASE + size;
-    TRY(load_bytes(loading, at + OUTPUT_ROW_BASE, size));
-    const struct record *record = (const struct record *)(const void *)at;
-    TRY(codec_check(type, record, loading->diag));
-    *value = value_of_record(type, record);
-    return S4_OK;
-}
-
-static s4_status load_row(struct loading *loading)
-{
-    struct table *table = loading->table;
     struct saved_row head;
-    struct value value;
+    struct value row;
     char key[RECORD_KEY_MAX];
-    TRY(load_bytes(loading, &head, sizeof head));
-    if (head.key_len > RECORD_KEY_MAX || head.size > RECORD_MAX || head.size % 8 != 0)
-        return diag_set(loading->diag, S4_CORRUPT, "a saved row of %s has a size out of range",
-                        table->type->name);
-    TRY(load_bytes(loading, key, head.key_len));
-    TRY(load_value(loading, head.size, &value));
+    TRY(saved_take(saved, &head, sizeof head));
+    if (head.key_len > RECORD_KEY_MAX)
+        return saved_corrupt(saved, "a key has an impossible size");
+    TRY(saved_take(saved, key, head.key_len));
+    TRY(saved_take_row(saved, head.size, &row));
     uint64_t rows = table->counters.rows;
-    s4_status status =
-        table_publish(table, hash_bytes(key, head.key_len), key, head.key_len, &value);
+    s4_status status = table_publish(table, hash_bytes(key, head.key_len), key, head.key_len, &row);
     table_commit(table);
     if (status == S4_NO_MEMORY)
         return status;
     if (status != S4_OK || table->counters.dropped > 0)
-        return diag_set(loading->diag, S4_RANGE, "a saved table of %s is beyond the bounds of now",
-                        table->type->name);
-    if (table->counters.rows == rows)
-        return diag_set(loading->diag, S4_CORRUPT, "a saved table of %s has a key twice",
-                        table->type->name);
-    return S4_OK;
+        return saved_beyond(saved);
+    return table->counters.rows == rows ? saved_corrupt(saved, "a key is there twice") : S4_OK;
 }
 
-static s4_status load(struct loading *loading)
+static s4_status load(struct table *table, struct saved *saved)
 {
-    struct table *table = loading->table;
     struct saved_head head;
-    TRY(load_bytes(loading, &head, sizeof head));
-    if (head.magic != TABLE_MAGIC || head.ordered != (table->head != 0))
-        return diag_set(loading->diag, S4_CORRUPT, "this is no saved table of %s with its policy",
-                        table->type->name);
-    if (head.type != table->type->hash)
-        return diag_set(loading->diag, S4_TYPE, "the saved table is not of the type %s of now",
-                        table->type->name);
+    TRY(saved_take(saved, &head, sizeof head));
+    bool known = head.magic == TABLE_MAGIC && head.ordered == (table->head != 0);
+    TRY(saved_check_head(saved, known, head.type));
     for (uint64_t i = 0; i < head.rows; i++)
-        TRY(load_row(loading));
+        TRY(load_row(table, saved));
     table->counters.published = head.published;
     table->counters.unpublished = head.unpublished;
     table->counters.refused = head.refused;
@@ -227,15 +174,16 @@ s4_status table_load(struct table *table, const char **at, const char *end, stru
         .bytes_max = table->bytes_max,
         .full = table->head ? OUTPUT_DROP_OLDEST : OUTPUT_REFUSE,
     };
-    struct loading loading = { .at = *at, .end = end, .diag = diag };
-    TRY(table_create(table->type, &limits, &loading.table));
-    buffer_init(&loading.row);
-    s4_status status = load(&loading);
+    struct table *fresh;
+    struct saved saved;
+    TRY(table_create(table->type, &limits, &fresh));
+    saved_init(&saved, *at, end, table->type, "table", diag);
+    s4_status status = load(fresh, &saved);
     if (status == S4_OK) {
-        swap_content(table, loading.table);
-        *at = loading.at;
+        swap_content(table, fresh);
+        *at = saved.at;
     }
-    buffer_fini(&loading.row);
-    table_destroy(loading.table);
+    saved_fini(&saved);
+    table_destroy(fresh);
     return status;
 }
