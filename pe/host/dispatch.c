@@ -1,8 +1,7 @@
 /* From a run to its instances: the hot loop.
  *
- * A run's records are taken in groups. For a group the index words of all records are fetched, then
- * the entries, then each record runs to completion on its instance; so the misses of a group overlap.
- * Per record: the link is judged, the event is decoded once into the worker's scratch, and handed to
+ * What records further on will touch is fetched ahead: the index word of the record HOST_AHEAD_INDEX
+ * places on, the entry of the one HOST_AHEAD_ENTRY on, across the runs of a block. Per record: the link is judged, the event is decoded once into the worker's scratch, and handed to
  * each prototype that hears the pair. Clock, counters and memory marks are looked at per run or block.
  */
 #include "pe/host/host.h"
@@ -74,25 +73,24 @@ static inline const struct record *record_at(const char *data, uint16_t offset)
     return (const struct record *)(const void *)(data + (size_t)offset * 8);
 }
 
-static inline const struct instances *table_of(const struct host_partition *p,
+/* The table that the record's first hearer has in its partition: what is worth fetching. Records behind
+ * this run in the block's order belong to other partitions, mostly the next to run. */
+static inline const struct instances *table_of(const struct host_app *app,
                                                const struct record *record)
 {
-    uint32_t stream = record->stream < p->app->n_pairs ? record->stream : 0;
-    return &p->tables[p->app->pairs[stream].subs[0].prototype];
+    const struct host_partition *p = app->partitions[record->dst];
+    uint32_t stream = record->stream < app->n_pairs ? record->stream : 0;
+    return &p->tables[app->pairs[stream].subs[0].prototype];
 }
 
-/* Fetches what the group will touch: all index words, then all entries. */
-static inline void prefetch(const struct host_partition *p, const char *data, const uint16_t *order,
-                            uint32_t n)
+static inline void fetch_index(const struct host_app *app, const struct record *record)
 {
-    for (uint32_t i = 0; i < n; i++) {
-        const struct record *record = record_at(data, order[i]);
-        instances_prefetch_index(table_of(p, record), record->key_hash);
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        const struct record *record = record_at(data, order[i]);
-        instances_prefetch_entry(table_of(p, record), record->key_hash);
-    }
+    instances_prefetch_index(table_of(app, record), record->key_hash);
+}
+
+static inline void fetch_entry(const struct host_app *app, const struct record *record)
+{
+    instances_prefetch_entry(table_of(app, record), record->key_hash);
 }
 
 static void sample(struct host_ctx *ctx, const struct record *record, uint64_t started_ns,
@@ -108,18 +106,41 @@ static void sample(struct host_ctx *ctx, const struct record *record, uint64_t s
     atomic_store_explicit(&prototype->sampled_ns, smooth, memory_order_relaxed);
 }
 
+/* The records [i, n) of a run; order[n..all) are those of later runs. */
 static uint32_t dispatch_group(struct host_ctx *ctx, const char *data, const uint16_t *order,
-                               uint32_t n)
+                               uint32_t i, uint32_t n, uint32_t all)
 {
-    prefetch(ctx->partition, data, order, n);
-    bool timed = UNLIKELY(ctx->worker->groups++ % HOST_SAMPLE == 0);
-    uint64_t started_ns = timed ? host_now_ns() : 0;
-    uint32_t i = 0;
-    while (i < n && LIKELY(dispatch_record(ctx, record_at(data, order[i]))))
-        i++;
-    if (timed)
-        sample(ctx, record_at(data, order[0]), started_ns, i);
+    const struct host_app *app = ctx->app;
+    for (; i < n; i++) {
+        if (LIKELY(i + HOST_AHEAD_INDEX < all))
+            fetch_index(app, record_at(data, order[i + HOST_AHEAD_INDEX]));
+        if (LIKELY(i + HOST_AHEAD_ENTRY < all))
+            fetch_entry(app, record_at(data, order[i + HOST_AHEAD_ENTRY]));
+        if (UNLIKELY(!dispatch_record(ctx, record_at(data, order[i]))))
+            break;
+    }
     return i;
+}
+
+/* The head start that a block's first records need. */
+static void fetch_first(const struct host_app *app, const char *data, const uint16_t *order,
+                        uint32_t all)
+{
+    uint32_t n = (uint32_t)size_min(all, HOST_AHEAD_INDEX);
+    for (uint32_t i = 0; i < n; i++)
+        fetch_index(app, record_at(data, order[i]));
+    n = (uint32_t)size_min(all, HOST_AHEAD_ENTRY);
+    for (uint32_t i = 0; i < n; i++)
+        fetch_entry(app, record_at(data, order[i]));
+}
+
+static uint32_t dispatch_timed(struct host_ctx *ctx, const char *data, const uint16_t *order,
+                               uint32_t i, uint32_t n, uint32_t all)
+{
+    uint64_t started_ns = host_now_ns();
+    uint32_t end = dispatch_group(ctx, data, order, i, n, all);
+    sample(ctx, record_at(data, order[i]), started_ns, end - i);
+    return end;
 }
 
 /* Per run, not per event: who got how many. */
@@ -154,11 +175,14 @@ static uint32_t run_records(void *user, struct partition *base, struct run *run)
     uint32_t i = from;
     const char *data = run_data(run);
     const uint16_t *order = run_order(run);
+    uint32_t all = run_behind(run);
     host_enter(worker, p, worker_now_us(worker->actor));
-    while (i < run->count && !base->stalled) {
-        uint32_t n = (uint32_t)size_min(run->count - i, HOST_GROUP);
-        i += dispatch_group(ctx, data, order + i, n);
-    }
+    if (run->first == 0 && i == 0)
+        fetch_first(p->app, data, order, all);
+    if (UNLIKELY(worker->runs++ % HOST_SAMPLE == 0))
+        i = dispatch_timed(ctx, data, order, i, run->count, all);
+    else
+        i = dispatch_group(ctx, data, order, i, run->count, all);
     asan_poison(worker->event, HOST_EVENT_SIZE); /* an event is valid until its handler returns */
     ctx->record = NULL;
     worker->crash_record = NULL;

@@ -25,8 +25,9 @@
 #include "runtime/base/mem.h"
 #include "runtime/base/rng.h"
 
-#define HOST_GROUP        32        /* records whose memory is fetched together */
-#define HOST_SAMPLE       256       /* one group in so many is timed */
+#define HOST_AHEAD_INDEX  16        /* records ahead whose index word is fetched */
+#define HOST_AHEAD_ENTRY  8         /* and whose entry is */
+#define HOST_SAMPLE       256       /* one run in so many is timed */
 #define HOST_NEVER        UINT64_MAX
 #define HOST_END_OF_TIME  (UINT64_MAX - 1)
 #define HOST_CAUSE_MAX    256
@@ -275,7 +276,7 @@ struct host_worker {
     struct buffer row;          /* scratch for encoded rows */
     struct keys keys;           /* scratch for tables' keys */
     struct buffer key_parts[KEY_PARTS_MAX]; /* scratch for s4_key */
-    uint64_t groups;            /* for sampling */
+    uint64_t runs;              /* for sampling */
     uint64_t due_us;            /* the earliest of its partitions */
     /* For the crash note: what runs now. Read by a signal handler on the same thread. */
     const struct record *volatile crash_record;

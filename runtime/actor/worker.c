@@ -77,6 +77,11 @@ const uint16_t *run_order(const struct run *run)
     return run->runs->order + run->first;
 }
 
+uint32_t run_behind(const struct run *run)
+{
+    return run->runs->block->count - run->first;
+}
+
 static bool runs_grow(struct block_runs *runs, uint32_t records, uint32_t n_runs)
 {
     if (records > runs->order_max) {

@@ -113,5 +113,7 @@ const struct block *run_block(const struct run *run);
 /* For loops: the block's bytes and the offsets (in units of 8) of this run's records. */
 const char *run_data(const struct run *run);
 const uint16_t *run_order(const struct run *run);
+/* How many records there are from the run's first to the end of the block's order. */
+uint32_t run_behind(const struct run *run);
 
 #endif
