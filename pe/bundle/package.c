@@ -220,6 +220,11 @@ static s4_status damaged(struct archive *archive, struct diag *diag)
                     why ? show(why).text : "it ends too early");
 }
 
+static s4_status not_one(struct diag *diag)
+{
+    return diag_set(diag, S4_MALFORMED, "it is not a bundle (a tar compressed with zstd)");
+}
+
 static s4_status too_large(const struct package_limits *limits, struct diag *diag)
 {
     return diag_set(diag, S4_TOO_LARGE, "the bundle unpacks to more than %zu bytes",
@@ -250,15 +255,19 @@ static s4_status unpack_frame(struct archive *archive, const void *bytes, size_t
                               const struct package_limits *limits, struct buffer *tar,
                               struct diag *diag)
 {
+    static const char magic[] = { '\x28', '\xb5', '\x2f', '\xfd' }; /* of a zstd frame */
     struct archive_entry *entry;
     if (archive_read_support_filter_zstd(archive) != ARCHIVE_OK ||
         archive_read_support_format_raw(archive) != ARCHIVE_OK)
         return diag_set(diag, S4_UNSUPPORTED, "this libarchive cannot read zstd");
+    if (size < sizeof magic || memcmp(bytes, magic, sizeof magic) != 0)
+        return not_one(diag);
     if (archive_read_open_memory(archive, bytes, size) != ARCHIVE_OK ||
-        archive_read_next_header(archive, &entry) != ARCHIVE_OK ||
-        archive_filter_code(archive, 0) != ARCHIVE_FILTER_ZSTD ||
+        archive_read_next_header(archive, &entry) != ARCHIVE_OK)
+        return damaged(archive, diag);
+    if (archive_filter_code(archive, 0) != ARCHIVE_FILTER_ZSTD ||
         archive_filter_code(archive, 1) != ARCHIVE_FILTER_NONE)
-        return diag_set(diag, S4_MALFORMED, "it is not a bundle (a tar compressed with zstd)");
+        return not_one(diag);
     for (bool end = false; !end;)
         TRY(unpack_piece(archive, size, limits, tar, &end, diag));
     return S4_OK;

@@ -1,0 +1,3 @@
+/* No ELF note. */
+#define RAW_NO_NOTE
+#include "raw.h"

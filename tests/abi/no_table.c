@@ -1,0 +1,3 @@
+/* A note, and no table. */
+#define RAW_NO_TABLE
+#include "raw.h"

@@ -1,0 +1,2 @@
+/* The least plugin by hand; breaks no rule. */
+#include "raw.h"

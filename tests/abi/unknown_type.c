@@ -1,0 +1,3 @@
+/* A stream whose type is no message descriptor. */
+#define RAW_TYPE NULL
+#include "raw.h"
