@@ -269,7 +269,8 @@ static s4_status read_object(struct reader *reader, const struct type *type, uin
     object.opened = cursor->at;
     object.up = up;
     object.n_required = 0;
-    for (uint32_t i = 0; i < type->n_fields; i += 64)
+    object.seen[0] = 0;
+    for (uint32_t i = 64; i < type->n_fields; i += 64)
         object.seen[i / 64] = 0;
     cursor->at++;
     if (json_take(cursor, '}'))

@@ -504,7 +504,8 @@ static s4_status read_message(struct reader *reader, struct message *message)
     message->next = 0;
     message->n_required = 0;
     message->counted = false;
-    for (uint32_t i = 0; i < message->type->n_fields; i += 64)
+    message->seen[0] = 0;
+    for (uint32_t i = 64; i < message->type->n_fields; i += 64)
         message->seen[i / 64] = 0;
     while (message->at < message->end)
         TRY(read_field(reader, message));

@@ -23,6 +23,7 @@ static void check_value(struct state *state, const struct value *value)
     const struct type *type = value->type;
     struct value read;
     struct diag diag = { 0 };
+    text_check_record(value);
     CHECK(pb_write(value, &state->packed) == S4_OK);
     CHECK(json_write(value, &state->json) == S4_OK);
     CHECK(pb_read(&state->writer, type, state->packed.data, state->packed.size, &read, &diag) ==

@@ -11,4 +11,8 @@ struct schema *text_schema(void);
 /* One of the schema's types, which must be there. */
 const struct type *text_type(const struct schema *schema, const char *name);
 
+/* Moves the value into a record and checks that as one from another process; aborts if it is none.
+ */
+void text_check_record(const struct value *value);
+
 #endif

@@ -11,7 +11,7 @@
 #include "runtime/text/json.h"
 #include "runtime/text/number.h"
 #include "runtime/text/pb.h"
-#include "tests/support/messages.h"
+#include "tests/support/plain_message.h"
 #include "tests/support/text_types.h"
 
 static struct schema *schema;
@@ -82,16 +82,16 @@ START_TEST(random_messages_come_back)
     rng_init(&rng, suite_seed());
     for (int round = 0; round < 20000; round++) {
         const struct type *type = schema_get(schema, rng_below(&rng, schema_count(schema)));
-        struct message_pool pool = { 0 };
+        struct plain_pool pool = { 0 };
         uint8_t *packed;
-        size_t size = message_pack(
-            message_random(&rng, type->descriptor, (unsigned)rng_below(&rng, 4), &pool), &pool,
-            &packed);
+        size_t size =
+            plain_pack(plain_random(&rng, type->descriptor, (unsigned)rng_below(&rng, 4), &pool),
+                       &pool, &packed);
         write_json(type, packed, size);
         if (read_json(type, json.data, json.size) != S4_OK || !bytes_are(packed, size))
             ck_abort_msg("round %d, %s: %s\n%.*s", round, type->name, diag.text, (int)json.size,
                          json.data);
-        message_pool_clear(&pool);
+        plain_pool_clear(&pool);
     }
 }
 END_TEST
@@ -119,10 +119,9 @@ START_TEST(what_jansson_writes_is_read)
                                      JSON_SORT_KEYS };
     for (int round = 0; round < 10000; round++) {
         const struct type *type = schema_get(schema, rng_below(&rng, schema_count(schema)));
-        struct message_pool pool = { 0 };
+        struct plain_pool pool = { 0 };
         uint8_t *packed;
-        size_t size =
-            message_pack(message_random(&rng, type->descriptor, 2, &pool), &pool, &packed);
+        size_t size = plain_pack(plain_random(&rng, type->descriptor, 2, &pool), &pool, &packed);
         write_json(type, packed, size);
         json_t *tree;
         if (jansson_can(json.data, json.size, &tree)) {
@@ -133,7 +132,7 @@ START_TEST(what_jansson_writes_is_read)
             json_decref(tree);
             compared++;
         }
-        message_pool_clear(&pool);
+        plain_pool_clear(&pool);
     }
     ck_assert_uint_gt(compared, 3000);
 }
@@ -258,10 +257,10 @@ START_TEST(what_is_written_is_the_struct)
     size_t compared = 0;
     for (int round = 0; round < 10000; round++) {
         const struct type *type = schema_get(schema, rng_below(&rng, schema_count(schema)));
-        struct message_pool pool = { 0 };
-        const ProtobufCMessage *message = message_random(&rng, type->descriptor, 2, &pool);
+        struct plain_pool pool = { 0 };
+        const ProtobufCMessage *message = plain_random(&rng, type->descriptor, 2, &pool);
         uint8_t *packed;
-        size_t size = message_pack(message, &pool, &packed);
+        size_t size = plain_pack(message, &pool, &packed);
         write_json(type, packed, size);
         ck_assert_ptr_null(memchr(json.data, '\n', json.size));
         json_t *tree;
@@ -271,7 +270,7 @@ START_TEST(what_is_written_is_the_struct)
             json_decref(tree);
             compared++;
         }
-        message_pool_clear(&pool);
+        plain_pool_clear(&pool);
     }
     ck_assert_uint_gt(compared, 3000);
 }
@@ -554,10 +553,9 @@ START_TEST(every_truncation_is_refused)
     rng_init(&rng, suite_seed());
     for (int round = 0; round < 300; round++) {
         const struct type *type = schema_get(schema, (size_t)round % schema_count(schema));
-        struct message_pool pool = { 0 };
+        struct plain_pool pool = { 0 };
         uint8_t *packed;
-        size_t size =
-            message_pack(message_random(&rng, type->descriptor, 2, &pool), &pool, &packed);
+        size_t size = plain_pack(plain_random(&rng, type->descriptor, 2, &pool), &pool, &packed);
         write_json(type, packed, size);
         for (size_t cut = 0; cut < size_min(json.size, 1500); cut++) {
             s4_status status = read_json(type, json.data, cut);
@@ -566,7 +564,7 @@ START_TEST(every_truncation_is_refused)
                 ck_abort_msg("%s cut at %zu: %s, %s\n%.*s", type->name, cut, s4_status_name(status),
                              diag.text, (int)cut, json.data);
         }
-        message_pool_clear(&pool);
+        plain_pool_clear(&pool);
     }
 }
 END_TEST
@@ -579,10 +577,9 @@ START_TEST(changed_bytes_do_no_harm)
     size_t accepted = 0;
     for (int round = 0; round < 30000; round++) {
         const struct type *type = schema_get(schema, rng_below(&rng, schema_count(schema)));
-        struct message_pool pool = { 0 };
+        struct plain_pool pool = { 0 };
         uint8_t *packed;
-        size_t size =
-            message_pack(message_random(&rng, type->descriptor, 1, &pool), &pool, &packed);
+        size_t size = plain_pack(plain_random(&rng, type->descriptor, 1, &pool), &pool, &packed);
         write_json(type, packed, size);
         static const char likely[] = "\"\\{}[],:0123456789.eE+-ntf \xc3\xa9\x01u";
         for (uint64_t i = 1 + rng_below(&rng, 2); i > 0; i--)
@@ -592,7 +589,7 @@ START_TEST(changed_bytes_do_no_harm)
         if (status == S4_OK && jansson_can(json.data, json.size, &tree))
             json_decref(tree);
         accepted += status == S4_OK;
-        message_pool_clear(&pool);
+        plain_pool_clear(&pool);
     }
     ck_assert_uint_gt(accepted, 300);
 }
@@ -744,9 +741,9 @@ START_TEST(memory_may_fail_anywhere)
     struct rng rng;
     rng_init(&rng, 11);
     const struct type *type = text_type(schema, "test.nested.Everything");
-    struct message_pool pool = { 0 };
+    struct plain_pool pool = { 0 };
     uint8_t *packed;
-    size_t size = message_pack(message_random(&rng, type->descriptor, 3, &pool), &pool, &packed);
+    size_t size = plain_pack(plain_random(&rng, type->descriptor, 3, &pool), &pool, &packed);
     write_json(type, packed, size);
     s4_status status = S4_NO_MEMORY;
     int64_t failures = 0;
@@ -763,7 +760,7 @@ START_TEST(memory_may_fail_anywhere)
     }
     ck_assert_int_eq(memcmp(bytes.data, json.data, json.size), 0);
     ck_assert_int_gt(failures, 5);
-    message_pool_clear(&pool);
+    plain_pool_clear(&pool);
 }
 END_TEST
 

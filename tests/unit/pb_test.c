@@ -4,7 +4,7 @@
 
 #include "runtime/base/mem.h"
 #include "runtime/text/pb.h"
-#include "tests/support/messages.h"
+#include "tests/support/plain_message.h"
 #include "tests/support/protos/nested.pb-c.h"
 #include "tests/support/protos/oneofs.pb-c.h"
 #include "tests/support/protos/scalars.pb-c.h"
@@ -58,28 +58,28 @@ START_TEST(random_messages_come_out_as_they_went_in)
     rng_init(&rng, suite_seed());
     for (int round = 0; round < 40000; round++) {
         const struct type *type = schema_get(schema, rng_below(&rng, schema_count(schema)));
-        struct message_pool pool = { 0 };
+        struct plain_pool pool = { 0 };
         const ProtobufCMessage *message =
-            message_random(&rng, type->descriptor, (unsigned)rng_below(&rng, 4), &pool);
+            plain_random(&rng, type->descriptor, (unsigned)rng_below(&rng, 4), &pool);
         uint8_t *bytes;
-        size_t size = message_pack(message, &pool, &bytes);
+        size_t size = plain_pack(message, &pool, &bytes);
         s4_status status = again(type, bytes, size);
         if (status != S4_OK || !out_is(bytes, size))
             ck_abort_msg("round %d, %s: %s", round, type->name, diag.text);
-        message_pool_clear(&pool);
+        plain_pool_clear(&pool);
     }
 }
 END_TEST
 
 /* What protobuf-c makes of the bytes, without unknown fields; SIZE_MAX: it refuses them. */
 static size_t oracle(const struct type *type, const uint8_t *bytes, size_t size,
-                     struct message_pool *pool, uint8_t **packed)
+                     struct plain_pool *pool, uint8_t **packed)
 {
     ProtobufCMessage *message = protobuf_c_message_unpack(type->descriptor, NULL, size, bytes);
     if (!message)
         return SIZE_MAX;
-    message_drop_unknown(message);
-    size_t n = message_pack(message, pool, packed);
+    plain_drop_unknown(message);
+    size_t n = plain_pack(message, pool, packed);
     protobuf_c_message_free_unpacked(message, NULL);
     return n;
 }
@@ -91,9 +91,9 @@ START_TEST(every_truncation_is_judged_like_protobuf_c)
     size_t refused = 0;
     for (int round = 0; round < 600; round++) {
         const struct type *type = schema_get(schema, (size_t)round % schema_count(schema));
-        struct message_pool pool = { 0 };
+        struct plain_pool pool = { 0 };
         uint8_t *bytes;
-        size_t size = message_pack(message_random(&rng, type->descriptor, 2, &pool), &pool, &bytes);
+        size_t size = plain_pack(plain_random(&rng, type->descriptor, 2, &pool), &pool, &bytes);
         for (size_t cut = 0; cut < size_min(size, 2000); cut++) {
             uint8_t *packed = NULL;
             size_t want = oracle(type, bytes, cut, &pool, &packed);
@@ -105,7 +105,7 @@ START_TEST(every_truncation_is_judged_like_protobuf_c)
             if (status != S4_OK && (diag.code != status || diag.text[0] == '\0'))
                 ck_abort_msg("round %d, %s cut at %zu: no message", round, type->name, cut);
         }
-        message_pool_clear(&pool);
+        plain_pool_clear(&pool);
     }
     ck_assert_uint_gt(refused, 1000);
 }
@@ -119,9 +119,9 @@ START_TEST(changed_bytes_are_judged_like_protobuf_c)
     const struct type *type = text_type(schema, "test.Bytes");
     size_t accepted = 0;
     for (int round = 0; round < 60000; round++) {
-        struct message_pool pool = { 0 };
+        struct plain_pool pool = { 0 };
         uint8_t *bytes;
-        size_t size = message_pack(message_random(&rng, type->descriptor, 1, &pool), &pool, &bytes);
+        size_t size = plain_pack(plain_random(&rng, type->descriptor, 1, &pool), &pool, &bytes);
         for (uint64_t i = rng_below(&rng, 3); size > 0 && i < 3; i++)
             bytes[rng_below(&rng, size)] = (uint8_t)rng_next(&rng);
         uint8_t *packed = NULL;
@@ -133,7 +133,7 @@ START_TEST(changed_bytes_are_judged_like_protobuf_c)
                                     : want == SIZE_MAX || strstr(diag.text, "found field number");
         if (!same)
             ck_abort_msg("round %d: %s", round, diag.text);
-        message_pool_clear(&pool);
+        plain_pool_clear(&pool);
     }
     ck_assert_uint_gt(accepted, 1000);
 }
@@ -149,12 +149,11 @@ START_TEST(pieces_merge_like_protobuf_c)
                                          "test.Defaulted" };
     for (int round = 0; round < 20000; round++) {
         const struct type *type = text_type(schema, types[rng_below(&rng, ARRAY_LEN(types))]);
-        struct message_pool pool = { 0 };
+        struct plain_pool pool = { 0 };
         struct buffer joined = { 0 };
         for (uint64_t i = 1 + rng_below(&rng, 3); i > 0; i--) {
             uint8_t *bytes;
-            size_t size =
-                message_pack(message_random(&rng, type->descriptor, 2, &pool), &pool, &bytes);
+            size_t size = plain_pack(plain_random(&rng, type->descriptor, 2, &pool), &pool, &bytes);
             ck_assert_int_eq(buffer_append(&joined, bytes, size), S4_OK);
         }
         uint8_t *packed = NULL;
@@ -162,7 +161,7 @@ START_TEST(pieces_merge_like_protobuf_c)
         if (again(type, joined.data, joined.size) != S4_OK || !out_is(packed, want))
             ck_abort_msg("round %d, %s: %s", round, type->name, diag.text);
         buffer_fini(&joined);
-        message_pool_clear(&pool);
+        plain_pool_clear(&pool);
     }
 }
 END_TEST
@@ -195,17 +194,17 @@ START_TEST(packed_and_unpacked_are_both_read)
     struct rng rng;
     rng_init(&rng, suite_seed());
     for (int round = 0; round < 5000; round++) {
-        struct message_pool pool = { 0 };
-        ProtobufCMessage *message = message_random(&rng, packed->descriptor, 1, &pool);
+        struct plain_pool pool = { 0 };
+        ProtobufCMessage *message = plain_random(&rng, packed->descriptor, 1, &pool);
         uint8_t *dense, *loose;
-        size_t dense_size = message_pack(message, &pool, &dense);
+        size_t dense_size = plain_pack(message, &pool, &dense);
         message->descriptor = repeated->descriptor; /* the same struct, without [packed] */
-        size_t loose_size = message_pack(message, &pool, &loose);
+        size_t loose_size = plain_pack(message, &pool, &loose);
         ck_assert_int_eq(again(packed, loose, loose_size), S4_OK);
         ck_assert(out_is(dense, dense_size));
         ck_assert_int_eq(again(repeated, dense, dense_size), S4_OK);
         ck_assert(out_is(loose, loose_size));
-        message_pool_clear(&pool);
+        plain_pool_clear(&pool);
     }
 }
 END_TEST
@@ -357,19 +356,19 @@ END_TEST
 /* A text of `len` bytes in Names.c. */
 static s4_status read_names(size_t len)
 {
-    struct message_pool pool = { 0 };
+    struct plain_pool pool = { 0 };
     Test__Names names = TEST__NAMES__INIT;
     char *text = malloc(len + 1);
     memset(text, 'x', len);
     text[len] = '\0';
     names.c = text;
     uint8_t *bytes;
-    size_t size = message_pack(&names.base, &pool, &bytes);
+    size_t size = plain_pack(&names.base, &pool, &bytes);
     s4_status status = again(text_type(schema, "test.Names"), bytes, size);
     if (status == S4_OK)
         ck_assert(out_is(bytes, size));
     free(text);
-    message_pool_clear(&pool);
+    plain_pool_clear(&pool);
     return status;
 }
 
@@ -389,9 +388,9 @@ START_TEST(memory_may_fail_anywhere)
     struct rng rng;
     rng_init(&rng, 7);
     const struct type *type = text_type(schema, "test.nested.Everything");
-    struct message_pool pool = { 0 };
+    struct plain_pool pool = { 0 };
     uint8_t *bytes;
-    size_t size = message_pack(message_random(&rng, type->descriptor, 3, &pool), &pool, &bytes);
+    size_t size = plain_pack(plain_random(&rng, type->descriptor, 3, &pool), &pool, &bytes);
     s4_status status = S4_NO_MEMORY;
     int64_t failures = 0;
     for (int64_t n = 0; status != S4_OK; n++) {
@@ -407,7 +406,7 @@ START_TEST(memory_may_fail_anywhere)
     }
     ck_assert(out_is(bytes, size));
     ck_assert_int_gt(failures, 3);
-    message_pool_clear(&pool);
+    plain_pool_clear(&pool);
 }
 END_TEST
 

@@ -1,12 +1,12 @@
 /* Random messages, by walking a descriptor. Allocation failure ends the test. */
-#include "tests/support/messages.h"
+#include "tests/support/plain_message.h"
 
 #include <math.h>
 
 #include "runtime/base/base.h"
 #include "runtime/base/utf8.h"
 
-static void *take(struct message_pool *pool, size_t size)
+static void *take(struct plain_pool *pool, size_t size)
 {
     if (pool->n == pool->capacity) {
         pool->capacity = pool->capacity ? pool->capacity * 2 : 64;
@@ -19,12 +19,12 @@ static void *take(struct message_pool *pool, size_t size)
     return item;
 }
 
-void message_pool_clear(struct message_pool *pool)
+void plain_pool_clear(struct plain_pool *pool)
 {
     for (size_t i = 0; i < pool->n; i++)
         free(pool->items[i]);
     free(pool->items);
-    *pool = (struct message_pool){ 0 };
+    *pool = (struct plain_pool){ 0 };
 }
 
 static uint64_t random_bits(struct rng *rng)
@@ -73,7 +73,7 @@ static float random_float(struct rng *rng)
 }
 
 /* Mostly short, of all lengths of code points, quotes and control characters among them. */
-static char *random_string(struct rng *rng, struct message_pool *pool)
+static char *random_string(struct rng *rng, struct plain_pool *pool)
 {
     size_t n = rng_below(rng, 8) ? rng_below(rng, 12) : rng_below(rng, 300);
     char *text = take(pool, n * 4 + 1);
@@ -88,7 +88,7 @@ static char *random_string(struct rng *rng, struct message_pool *pool)
     return text;
 }
 
-static ProtobufCBinaryData random_bytes(struct rng *rng, struct message_pool *pool)
+static ProtobufCBinaryData random_bytes(struct rng *rng, struct plain_pool *pool)
 {
     ProtobufCBinaryData bytes = { .len = rng_below(rng, 20) };
     if (bytes.len == 0)
@@ -127,7 +127,7 @@ static size_t element_size(ProtobufCType type)
 }
 
 static void fill(struct rng *rng, const ProtobufCFieldDescriptor *field, unsigned depth,
-                 struct message_pool *pool, void *at)
+                 struct plain_pool *pool, void *at)
 {
     uint64_t bits = random_bits(rng);
     switch (field->type) {
@@ -151,7 +151,7 @@ static void fill(struct rng *rng, const ProtobufCFieldDescriptor *field, unsigne
         break;
     case PROTOBUF_C_TYPE_MESSAGE:
         *(ProtobufCMessage **)at =
-            message_random(rng, field->descriptor, depth ? depth - 1 : 0, pool);
+            plain_random(rng, field->descriptor, depth ? depth - 1 : 0, pool);
         break;
     default:
         memcpy(at, &bits, element_size(field->type));
@@ -159,7 +159,7 @@ static void fill(struct rng *rng, const ProtobufCFieldDescriptor *field, unsigne
 }
 
 static void fill_repeated(struct rng *rng, const ProtobufCFieldDescriptor *field, unsigned depth,
-                          struct message_pool *pool, char *message)
+                          struct plain_pool *pool, char *message)
 {
     size_t n = rng_below(rng, 3) ? rng_below(rng, 4) : 0;
     if (field->type == PROTOBUF_C_TYPE_MESSAGE && depth == 0)
@@ -177,7 +177,7 @@ static void fill_repeated(struct rng *rng, const ProtobufCFieldDescriptor *field
 }
 
 static void fill_optional(struct rng *rng, const ProtobufCFieldDescriptor *field, unsigned depth,
-                          struct message_pool *pool, char *message)
+                          struct plain_pool *pool, char *message)
 {
     uint32_t *has = (uint32_t *)(void *)(message + field->quantifier_offset);
     bool in_oneof = field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF;
@@ -189,8 +189,8 @@ static void fill_optional(struct rng *rng, const ProtobufCFieldDescriptor *field
         *has = in_oneof ? field->id : 1;
 }
 
-ProtobufCMessage *message_random(struct rng *rng, const ProtobufCMessageDescriptor *type,
-                                 unsigned depth, struct message_pool *pool)
+ProtobufCMessage *plain_random(struct rng *rng, const ProtobufCMessageDescriptor *type,
+                               unsigned depth, struct plain_pool *pool)
 {
     ProtobufCMessage *message = take(pool, type->sizeof_message);
     type->message_init(message);
@@ -207,7 +207,7 @@ ProtobufCMessage *message_random(struct rng *rng, const ProtobufCMessageDescript
     return message;
 }
 
-size_t message_pack(const ProtobufCMessage *message, struct message_pool *pool, uint8_t **bytes)
+size_t plain_pack(const ProtobufCMessage *message, struct plain_pool *pool, uint8_t **bytes)
 {
     *bytes = take(pool, protobuf_c_message_get_packed_size(message));
     return protobuf_c_message_pack(message, *bytes);
@@ -221,7 +221,7 @@ static void drop_in(const ProtobufCFieldDescriptor *field, char *message)
         size_t n = *(size_t *)(void *)(message + field->quantifier_offset);
         ProtobufCMessage **array = *(ProtobufCMessage ***)(void *)(message + field->offset);
         for (size_t i = 0; i < n; i++)
-            message_drop_unknown(array[i]);
+            plain_drop_unknown(array[i]);
         return;
     }
     if (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF &&
@@ -229,10 +229,10 @@ static void drop_in(const ProtobufCFieldDescriptor *field, char *message)
         return;
     ProtobufCMessage *sub = *(ProtobufCMessage **)(void *)(message + field->offset);
     if (sub)
-        message_drop_unknown(sub);
+        plain_drop_unknown(sub);
 }
 
-void message_drop_unknown(ProtobufCMessage *message)
+void plain_drop_unknown(ProtobufCMessage *message)
 {
     for (unsigned i = 0; i < message->n_unknown_fields; i++)
         free(message->unknown_fields[i].data);
