@@ -14,13 +14,31 @@ void alarms_fini(struct alarms *alarms)
     pthread_mutex_destroy(&alarms->lock);
 }
 
-void alarms_raise(void *user, const char *app, const char *text)
+static void keep(struct alarms *alarms, const char *before, const char *text, bool fault)
 {
-    struct alarms *alarms = user;
     pthread_mutex_lock(&alarms->lock);
-    snprintf(alarms->text[alarms->raised++ % ALARMS_KEPT], ALARM_TEXT_MAX, "%s: %s", app, text);
+    snprintf(alarms->text[alarms->raised++ % ALARMS_KEPT], ALARM_TEXT_MAX, "%s: %s", before, text);
+    alarms->fault |= fault;
     pthread_mutex_unlock(&alarms->lock);
     eventfd_write(alarms->wake, 1);
+}
+
+void alarms_raise(void *user, const char *app, const char *text)
+{
+    keep(user, app, text, false);
+}
+
+void alarms_fault(void *user, const char *text)
+{
+    keep(user, "fault", text, true);
+}
+
+bool alarms_has_fault(struct alarms *alarms)
+{
+    pthread_mutex_lock(&alarms->lock);
+    bool fault = alarms->fault;
+    pthread_mutex_unlock(&alarms->lock);
+    return fault;
 }
 
 bool alarms_take(struct alarms *alarms, char text[ALARM_TEXT_MAX])

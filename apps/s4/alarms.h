@@ -15,7 +15,8 @@ struct alarms {
     char text[ALARMS_KEPT][ALARM_TEXT_MAX]; /* number n lies at n % ALARMS_KEPT */
     uint64_t raised;
     uint64_t taken;
-    int wake; /* an eventfd, borrowed: rung at each */
+    bool fault; /* one of them was an error after which the engine must not go on */
+    int wake;   /* an eventfd, borrowed: rung at each */
 };
 
 void alarms_init(struct alarms *alarms, int wake);
@@ -23,6 +24,10 @@ void alarms_fini(struct alarms *alarms);
 
 /* The engine's upcall (engine_options.alarm): user is the struct. Any thread. */
 void alarms_raise(void *user, const char *app, const char *text);
+
+/* engine_options.fault, with the same user. Any thread. */
+void alarms_fault(void *user, const char *text);
+bool alarms_has_fault(struct alarms *alarms);
 
 /* Takes the next one that was not taken, or tells how many gave way before it. One thread. */
 bool alarms_take(struct alarms *alarms, char text[ALARM_TEXT_MAX]);

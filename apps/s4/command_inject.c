@@ -19,8 +19,8 @@
 #include "runtime/base/mem.h"
 
 #define BATCH_EVENTS_DEFAULT 1000
-#define BATCH_EVENTS_MAX     1000 /* so that a reply can name every line of a batch */
-#define BATCH_BYTES          (256 * KIB)
+#define BATCH_EVENTS_MAX     1000        /* so that a reply can name every line of a batch */
+#define BATCH_BYTES          (128 * KIB) /* decoded they have to fit a record */
 #define READ_SIZE            (256 * KIB)
 
 struct inject {

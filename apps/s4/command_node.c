@@ -90,6 +90,7 @@ static int start_engine(struct node *node)
     node->options.threads = true;
     node->options.log = &say_log;
     node->options.alarm = alarms_raise;
+    node->options.fault = alarms_fault;
     node->options.user = &node->alarms;
     s4_status status = engine_create(&node->options, &node->engine, &diag);
     if (status == S4_OK)
@@ -203,7 +204,7 @@ static void step_stop(struct node *node)
         node->stop = NODE_ENDED;
 }
 
-static void run(struct node *node)
+static int run(struct node *node)
 {
     while (node->stop != NODE_ENDED) {
         zmq_pollitem_t items[] = { { .socket = node->socket, .events = ZMQ_POLLIN },
@@ -224,7 +225,10 @@ static void run(struct node *node)
         take_alarms(node);
         tell_waiting(node);
         step_stop(node);
+        if (alarms_has_fault(&node->alarms))
+            return EXIT_FAILED;
     }
+    return EXIT_DONE;
 }
 
 /* ---- the end ------------------------------------------------------------------------------- */
@@ -262,7 +266,7 @@ static int serve(struct node *node)
         node_jobs_start(node);
         code = node_bind(node);
         if (code == EXIT_DONE)
-            run(node);
+            code = run(node);
         end(node);
     }
     engine_destroy(node->engine);

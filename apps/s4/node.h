@@ -35,6 +35,7 @@ struct node;
 struct node_app {
     struct bundle *bundle;   /* held; NULL: this place is free */
     atomic_bool source_open; /* cleared by the engine's upcall */
+    bool closing;            /* is being undeployed: nothing is asked of it any more */
     struct node *node;
 };
 
@@ -45,7 +46,8 @@ struct request {
     zmq_msg_t peer;
     S4__Control__Request *message; /* owned */
     uint64_t told_us;              /* when its client heard of it last */
-    bool held_back;                /* waits for memory (inject), or for sources to end (drain) */
+    bool held_back;                /* waits: for memory (inject), for sources to end (drain), for
+                                      what is asked of the app (undeploy) */
     bool gone;                     /* its peer cannot be reached */
 
     /* Filled by an upcall or the job thread before it is done. */
@@ -115,8 +117,7 @@ void node_place_leave(struct node *node);
 /* node_serve.c */
 void node_serve(struct node *node, zmq_msg_t *peer, const void *bytes, size_t size);
 void node_finish(struct node *node, struct request *request); /* its done came */
-struct node_app *node_find_app(struct node *node, const char *name);
-bool node_sources_open(struct node *node, const char *app); /* NULL: of any */
+bool node_sources_open(struct node *node, const char *app);   /* NULL: of any */
 /* Requests held back: tries them again. */
 void node_try_again(struct node *node);
 

@@ -41,7 +41,7 @@ static s4_status add_slice(struct request *request, struct decoder *decoder, str
         request->accepted++;
         return S4_OK;
     }
-    if (status == S4_NO_MEMORY)
+    if (status == S4_NO_MEMORY || (status == S4_FULL && request->accepted))
         return status;
     if (!diag.text[0])
         diag_set(&diag, status, "%s", s4_status_text(status));
@@ -177,7 +177,10 @@ static bool read_batch(struct node *node, struct request *request)
     }
     status = decode(request, &decoder);
     decoder_fini(&decoder);
-    if (status != S4_OK)
+    if (status == S4_FULL)
+        request_fail(request, S4_TOO_LARGE,
+                     "the batch's events take more room than one batch may; inject fewer at once");
+    else if (status != S4_OK)
         request_fail(request, status, "the batch cannot be read: %s", s4_status_text(status));
     return status == S4_OK;
 }

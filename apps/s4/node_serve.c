@@ -11,7 +11,7 @@
 
 /* ---- apps ---------------------------------------------------------------------------------- */
 
-struct node_app *node_find_app(struct node *node, const char *name)
+static struct node_app *find_app(struct node *node, const char *name)
 {
     for (size_t i = 0; i < ENGINE_APPS_MAX; i++)
         if (node->apps[i].bundle && strcmp(node->apps[i].bundle->graph->app, name) == 0)
@@ -31,9 +31,13 @@ bool node_sources_open(struct node *node, const char *app)
 /* The app, or NULL and the request is answered. */
 static struct node_app *app_of(struct node *node, struct request *request, const char *name)
 {
-    struct node_app *app = node_find_app(node, name);
-    if (app)
+    struct node_app *app = find_app(node, name);
+    if (app && !app->closing)
         return app;
+    if (app) {
+        request_fail(request, S4_NOT_FOUND, "the app '%s' is being undeployed", name);
+        return NULL;
+    }
     struct name_nearest nearest;
     name_nearest_init(&nearest, name);
     for (size_t i = 0; i < ENGINE_APPS_MAX; i++)
@@ -90,6 +94,7 @@ static void reply_deployed(struct node *node, struct request *request)
             app = &node->apps[i];
     CHECK(app); /* the engine takes no more than ENGINE_APPS_MAX */
     app->node = node;
+    app->closing = false;
     app->bundle = bundle_hold(request->bundle);
     start_source(node, app);
     S4__Control__Deployed deployed = S4__CONTROL__DEPLOYED__INIT;
@@ -104,7 +109,7 @@ static void reply_deployed(struct node *node, struct request *request)
 
 static void reply_undeployed(struct node *node, struct request *request)
 {
-    struct node_app *app = node_find_app(node, request->message->undeploy->app);
+    struct node_app *app = find_app(node, request->message->undeploy->app);
     if (app) {
         bundle_release(app->bundle);
         app->bundle = NULL;
@@ -154,6 +159,11 @@ void node_finish(struct node *node, struct request *request)
         break;
     }
     if (request->packed || request->status != S4_OK) {
+        struct node_app *kept = request->message->what_case == S4__CONTROL__REQUEST__WHAT_UNDEPLOY
+                                    ? find_app(node, request->message->undeploy->app)
+                                    : NULL;
+        if (kept)
+            kept->closing = false;
         request_send(request);
         return;
     }
@@ -276,10 +286,50 @@ static void serve_drain(struct node *node, struct request *request)
     }
 }
 
+/* Somebody reads the app's outputs or asks its instances. */
+static bool is_asked(const struct node *node, const char *app)
+{
+    for (const struct request *other = node->requests; other; other = other->next) {
+        const S4__Control__Request *message = other->message;
+        const char *asked = NULL;
+        if (message->what_case == S4__CONTROL__REQUEST__WHAT_QUERY)
+            asked = message->query->app;
+        else if (message->what_case == S4__CONTROL__REQUEST__WHAT_ASK)
+            asked = message->ask->app;
+        else if (message->what_case == S4__CONTROL__REQUEST__WHAT_COUNT)
+            asked = message->count->app;
+        if (asked && strcmp(asked, app) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Batches that wait for memory stand for nothing once their app goes. */
+static void drop_held_back(struct node *node, const char *app)
+{
+    for (struct request *request = node->requests, *next; request; request = next) {
+        next = request->next;
+        if (request->held_back &&
+            request->message->what_case == S4__CONTROL__REQUEST__WHAT_INJECT &&
+            strcmp(request->message->inject->app, app) == 0)
+            request_fail(request, S4_NOT_FOUND, "the app '%s' is being undeployed", app);
+    }
+}
+
 static void serve_undeploy(struct node *node, struct request *request)
 {
-    if (app_of(node, request, request->message->undeploy->app))
+    const char *name = request->message->undeploy->app;
+    struct node_app *app = app_of(node, request, name);
+    if (!app)
+        return;
+    app->closing = true;
+    drop_held_back(node, name);
+    if (is_asked(node, name)) {
+        request->held_back = true;
+        node->n_held_back++;
+    } else {
         node_jobs_push(node, request);
+    }
 }
 
 static void serve_deploy(struct node *node, struct request *request)
@@ -299,18 +349,33 @@ static void serve_stop(struct node *node, struct request *request)
         node->stop = NODE_ENDS_SOURCES;
 }
 
+static void release(struct node *node, struct request *request)
+{
+    request->held_back = false;
+    node->n_held_back--;
+}
+
 void node_try_again(struct node *node)
 {
     for (struct request *request = node->requests, *next; request; request = next) {
         next = request->next;
         if (!request->held_back)
             continue;
-        if (request->message->what_case == S4__CONTROL__REQUEST__WHAT_INJECT) {
+        switch (request->message->what_case) {
+        case S4__CONTROL__REQUEST__WHAT_INJECT:
             node_inject_again(node, request);
-        } else if (!node_sources_open(node, request->message->drain->app)) {
-            request->held_back = false;
-            node->n_held_back--;
-            start_drain(node, request);
+            break;
+        case S4__CONTROL__REQUEST__WHAT_UNDEPLOY:
+            if (!is_asked(node, request->message->undeploy->app)) {
+                release(node, request);
+                node_jobs_push(node, request);
+            }
+            break;
+        default:
+            if (!node_sources_open(node, request->message->drain->app)) {
+                release(node, request);
+                start_drain(node, request);
+            }
         }
     }
 }

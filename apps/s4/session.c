@@ -99,6 +99,7 @@ int session_init(struct session *session)
     session->options.threads = true;
     session->options.log = &say_log;
     session->options.alarm = alarms_raise;
+    session->options.fault = alarms_fault;
     session->options.user = &session->alarms;
     struct diag diag = { 0 };
     s4_status status = engine_create(&session->options, &session->engine, &diag);
@@ -251,6 +252,10 @@ static void wait_a_little(struct session *session, uint64_t until_us)
     if (ready > 0 && fds[1].revents)
         take_signal(session);
     take_alarms(session);
+    if (alarms_has_fault(&session->alarms)) {
+        say_error("stopped by the fault above; no rows are printed, since some may be wrong");
+        _exit(EXIT_FAILED);
+    }
     if (ready == 0)
         look(session);
 }
