@@ -94,7 +94,7 @@ static int pack_files(const struct pack *pack, const struct buffer *manifest,
         code = write_bundle(pack, bundle);
         bundle_release(bundle);
     } else {
-        say_problems(&problems);
+        say_problems(NULL, &problems);
     }
     problems_fini(&problems);
     return code;

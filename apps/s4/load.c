@@ -7,8 +7,7 @@
 
 static int refuse(const char *path, const struct problems *problems)
 {
-    say_problems(problems);
-    say_error("%s is refused", path);
+    say_problems(path, problems);
     return problems->first == S4_NO_MEMORY || problems->first == S4_IO ? EXIT_FAILED
                                                                        : EXIT_BAD_BUNDLE;
 }

@@ -56,10 +56,10 @@ void say_note(const char *format, ...)
     va_end(args);
 }
 
-void say_problems(const struct problems *problems)
+void say_problems(const char *place, const struct problems *problems)
 {
     for (size_t i = 0; i < problems->count; i++)
-        say_error("%s", problems->list[i].text);
+        say_error("%s%s%s", place ? place : "", place ? ": " : "", problems->list[i].text);
     if (problems->dropped)
         say_error("and %zu more", problems->dropped);
     if (!problems->count)

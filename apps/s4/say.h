@@ -12,8 +12,8 @@
 void say_command(const char *command);
 void say_error(const char *format, ...) PRINTF(1, 2);
 void say_note(const char *format, ...) PRINTF(1, 2);
-/* All problems of a bundle, one line each. */
-void say_problems(const struct problems *problems);
+/* All problems of a bundle, one line each, after "PLACE: " unless it is NULL. */
+void say_problems(const char *place, const struct problems *problems);
 
 /* The line that shows how far it is, overwritten by the next; only on a terminal. */
 void say_progress(const char *format, ...) PRINTF(1, 2);
