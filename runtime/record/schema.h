@@ -33,7 +33,7 @@
 #define SCHEMA_FIELDS_MAX 1024       /* fields of one type */
 #define SCHEMA_VALUES_MAX 4096       /* values of one enum */
 #define SCHEMA_NAME_MAX   512        /* bytes of a full name */
-#define SCHEMA_IMAGE_MAX  (32 * KIB) /* bytes of one type's image */
+#define SCHEMA_IMAGE_MAX  (16 * KIB) /* bytes of one type's image */
 #define SCHEMA_SET_MAX    (4 * MIB)  /* bytes of a serialised descriptor set */
 
 #define FIELD_NONE  0xffffffffu
