@@ -1,9 +1,10 @@
-/* Timers of one partition: a hierarchical wheel (Varghese and Lauck, 1987) of microsecond due times at
- * a granularity of one millisecond, with exact order inside a tick.
+/* Timers of one partition: a hierarchical wheel (Varghese and Lauck, 1987) of microsecond due times
+ * at a granularity of one millisecond, with exact order inside a tick. A due time of TIMERS_NEVER
+ * is a time like any other: it fires at the end of time.
  *
- * A timer belongs to an owner (two numbers that mean something to the caller: prototype and instance)
- * and has an id; (owner, id) has at most one timer: setting it again moves it. Timers fire in order of
- * due time, then of setting. One thread; saved with the partition.
+ * A timer belongs to an owner (two numbers that mean something to the caller: prototype and
+ * instance) and has an id; (owner, id) has at most one timer: setting it again moves it. Timers
+ * fire in order of due time, then of setting. One thread; saved with the partition.
  */
 #ifndef RUNTIME_ACTOR_TIMERS_H
 #define RUNTIME_ACTOR_TIMERS_H
@@ -35,11 +36,15 @@ void timers_cancel_all(struct timers *timers, uint32_t prototype, uint32_t insta
 
 /* Takes the next timer that is due at `now_us` (due_us <= now_us). False: none. */
 bool timers_next(struct timers *timers, uint64_t now_us, struct timer *timer);
-/* The earliest due time, or TIMERS_NEVER. O(1) amortised. */
+/* The earliest due time, or TIMERS_NEVER. O(1). */
 uint64_t timers_due_us(const struct timers *timers);
 uint32_t timers_count(const struct timers *timers);
 
 s4_status timers_save(const struct timers *timers, struct buffer *out) MUST_USE;
-s4_status timers_load(struct timers *timers, const char **at, const char *end) MUST_USE; /* S4_CORRUPT */
+/* Into timers fresh from timers_create. S4_CORRUPT: untrusted bytes. On failure some may be set. */
+s4_status timers_load(struct timers *timers, const char **at, const char *end) MUST_USE;
+
+/* Tests: aborts if an invariant is broken. */
+s4_status timers_validate(const struct timers *timers) MUST_USE;
 
 #endif

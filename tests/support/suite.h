@@ -13,4 +13,13 @@ unsigned long long suite_seed(void);
 /* Adds one test function as a case of its own, with a timeout in seconds. */
 void suite_add(Suite *suite, const char *name, const TTest *test, double timeout_s);
 
+/* ck_assert_uint_eq for the inner loop of an oracle: Check writes down every assertion that it
+ * passes. */
+#define SUITE_SAME(a, b)                                              \
+    do {                                                              \
+        uintmax_t same_a_ = (uintmax_t)(a), same_b_ = (uintmax_t)(b); \
+        if (same_a_ != same_b_)                                       \
+            ck_assert_uint_eq(same_a_, same_b_);                      \
+    } while (0)
+
 #endif
