@@ -31,8 +31,9 @@ static s4_status encode(const struct codec *codec, const S4__Output__DeadLetter 
         char *at = record + OUTPUT_ROW_BASE;
         int64_t n = codec_put(codec)(codec, letter, record, at, record + want, &codec_no_alias);
         if (n >= 0) {
-            *row = (struct value){ .type = codec_type(codec), .record = record, .at = at,
-                                   .size = (uint32_t)n };
+            *row = (struct value){
+                .type = codec_type(codec), .record = record, .at = at, .size = (uint32_t)n
+            };
             return S4_OK;
         }
         if (want >= RECORD_MAX)

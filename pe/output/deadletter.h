@@ -1,5 +1,5 @@
-/* Dead letters: the rows of the log that every app has beside its own outputs (proto/deadletter.proto).
- * One thread per codec's user; the type is immutable. */
+/* Dead letters: the rows of the log that every app has beside its own outputs
+ * (proto/deadletter.proto). One thread per codec's user; the type is immutable. */
 #ifndef PE_OUTPUT_DEADLETTER_H
 #define PE_OUTPUT_DEADLETTER_H
 

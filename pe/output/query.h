@@ -5,9 +5,9 @@
  *     query_write_*   renders the rows: JSON lines, a table for terminals, protobuf bytes
  *
  * Rows come in one order, whatever the number of partitions: a table's by key (part by part:
- * numbers by value, text by bytes), then partition; a log's by partition and number, or by time
- * when asked; with `by`, by that column first (absent values last). There is no common cut across
- * partitions: each pin says when it was taken.
+ * numbers by value, text by bytes), then partition; a log's by partition and number; with
+ * `by_time`, a log's by time first; with `by`, by that column first, absent values last. There is
+ * no common cut across partitions: each pin says when it was taken.
  */
 #ifndef PE_OUTPUT_QUERY_H
 #define PE_OUTPUT_QUERY_H
@@ -30,7 +30,7 @@ struct query_pin {
 /* The pins of one output; the one who holds it owns them. The type outlives it. */
 struct query_pins {
     const struct type *type;
-    const char *key; /* a table's key attributes "a,b.c", owned; NULL for a log */
+    char *key; /* a table's key attributes "a,b.c", owned; NULL for a log */
     uint32_t n;
     struct query_pin pins[];
 };
@@ -43,14 +43,14 @@ void query_pins_destroy(struct query_pins *pins); /* unpins; NULL is fine */
 /* What a user asked; zero is all rows. */
 struct query_request {
     const char *output; /* its name, for messages */
-    const char *key;    /* text parts ("alice,7") or a JSON array or object of them; NULL */
+    const char *key;    /* parts as a person writes them, "alice,7" (router/key); NULL */
     const char *prefix; /* of the first key part, which is text; NULL */
     const char *by;     /* the column to order by, "a" or "a.b"; NULL */
     bool ascending;     /* with `by` or `by_time`: the smallest (oldest) first */
     bool by_time;       /* logs: by time, then partition and number */
     bool count;         /* only how many */
     uint64_t top;       /* with `by`: the first so many; 0: no bound of its own */
-    uint64_t limit;     /* 0: QUERY_ROWS_DEFAULT */
+    uint64_t limit;     /* 0: QUERY_ROWS_DEFAULT; the rows that are left out are counted */
 };
 
 struct query;
@@ -61,6 +61,10 @@ struct query;
 s4_status query_compile(const struct query_request *request, const struct type *type,
                         const char *key, struct query **query, struct diag *diag) MUST_USE;
 void query_destroy(struct query *query); /* NULL is fine */
+
+/* The key that the query asks for, borrowed from it: its owner can pin that row alone
+ * (table_pin_key). False: it asks for no single key. */
+bool query_key(const struct query *query, const char **key, size_t *len, uint64_t *hash);
 
 struct query_row {
     const char *key; /* of a table's row, canonical; NULL for a log's */
