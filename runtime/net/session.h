@@ -82,22 +82,21 @@ void session_destroy(struct session *session); /* releases every held block; NUL
 
 /* What the transport says. session_receive consumes the block (NULL: none). */
 void session_connected(struct session *session, uint64_t peer);
-void session_receive(struct session *session, const void *envelope, size_t size,
-                     struct block *block);
+void session_receive(struct session *session, const void *bytes, size_t size, struct block *block);
 void session_disconnected(struct session *session, const char *reason);
 
-/* Opener: queues a block with `used`, `count`, `worker` and `hops` set, and sends it if there is
- * credit. S4_STATE: not in a state to send; S4_TOO_LARGE, S4_INVALID, S4_FULL (a limit above),
- * S4_NO_MEMORY: the block stays the caller's. */
-s4_status session_send(struct session *session, uint32_t lane, const char *app, uint64_t schema,
+/* Opener, on the lane of that number: queues a block with `used`, `count`, `worker` and `hops` set,
+ * and sends it if there is credit. S4_STATE: not in a state to send; S4_TOO_LARGE, S4_INVALID,
+ * S4_FULL (a limit above), S4_NO_MEMORY: the block stays the caller's. */
+s4_status session_send(struct session *session, uint32_t number, const char *app, uint64_t schema,
                        struct block **block) MUST_USE;
 /* Opener: no more frames; BYE goes when all that were queued are acknowledged. */
 void session_close(struct session *session);
 
-/* Acceptor, once per frame that arrived: its records are in their partitions' runs (or copied out);
- * its records are applied. Ignored when the session is over. */
-void session_credit(struct session *session, uint32_t lane);
-void session_applied(struct session *session, uint32_t lane, uint64_t frame);
+/* Acceptor, once per frame that arrived on the lane of that number: its records are in their
+ * partitions' runs (or copied out); its records are applied. Ignored when the session is over. */
+void session_credit(struct session *session, uint32_t number);
+void session_applied(struct session *session, uint32_t number, uint64_t frame);
 
 /* Says what there is to say, minds the time. True: something was sent. */
 bool session_step(struct session *session);

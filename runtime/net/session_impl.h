@@ -1,5 +1,5 @@
-/* The inside of a session, shared by its three files: session.c (life, dispatch), session_out.c
- * (the opener's lanes), session_in.c (the acceptor's). */
+/* The inside of a session, shared by its files: session.c (life, saying), session_receive.c (what
+ * comes), session_out.c (the opener's lanes), session_in.c (the acceptor's). */
 #ifndef RUNTIME_NET_SESSION_IMPL_H
 #define RUNTIME_NET_SESSION_IMPL_H
 
@@ -40,6 +40,9 @@ struct session {
 
 /* Ends the session once, tells the other side why if it can, then the user. */
 void session_fail(struct session *session, s4_status code, const char *format, ...) PRINTF(3, 4);
+
+/* Ends the session in order. */
+void session_end(struct session *session);
 
 /* Sends one message with session and serial filled in. An error: nothing was sent, try again. */
 s4_status session_say(struct session *session, Envelope *envelope, struct block *block) MUST_USE;

@@ -14,21 +14,7 @@
 
 #include "runtime/base/mem.h"
 #include "runtime/base/rng.h"
-
-enum item_kind { ITEM_CONNECTED, ITEM_MESSAGE, ITEM_CLOSED };
-
-struct sim_item {
-    uint64_t due_us;
-    uint64_t number; /* ties */
-    enum item_kind kind;
-    struct sim_conn *conn;
-    int side;            /* of the receiver */
-    const char *reason;  /* ITEM_CLOSED: static */
-    struct block *block; /* one hold, or NULL */
-    uint64_t flip;       /* bit to flip, plus one; 0: none */
-    size_t size;
-    char envelope[];
-};
+#include "runtime/net/sim_inbox.h"
 
 struct sim_end {
     struct sim_endpoint *endpoint; /* NULL: not connected yet, or destroyed */
@@ -50,8 +36,7 @@ struct sim_endpoint {
     struct sim_net *net;
     struct block_pool *pool; /* borrowed */
     struct sim_endpoint *next;
-    struct sim_item **heap;
-    size_t count, capacity;
+    struct sim_inbox inbox;
     uint64_t peers; /* connections so far: their numbers */
 };
 
@@ -68,48 +53,7 @@ struct sim_net {
     uint64_t planned_at;
 };
 
-static bool goes_before(const struct sim_item *a, const struct sim_item *b)
-{
-    return a->due_us != b->due_us ? a->due_us < b->due_us : a->number < b->number;
-}
-
-static void heap_push(struct sim_endpoint *endpoint, struct sim_item *item)
-{
-    struct sim_item **heap = endpoint->heap;
-    size_t at = endpoint->count++;
-    while (at > 0 && goes_before(item, heap[(at - 1) / 2])) {
-        heap[at] = heap[(at - 1) / 2];
-        at = (at - 1) / 2;
-    }
-    heap[at] = item;
-}
-
-static struct sim_item *heap_pop(struct sim_endpoint *endpoint)
-{
-    struct sim_item **heap = endpoint->heap;
-    struct sim_item *first = heap[0];
-    struct sim_item *last = heap[--endpoint->count];
-    size_t at = 0;
-    for (size_t child; (child = 2 * at + 1) < endpoint->count; at = child) {
-        if (child + 1 < endpoint->count && goes_before(heap[child + 1], heap[child]))
-            child++;
-        if (!goes_before(heap[child], last))
-            break;
-        heap[at] = heap[child];
-    }
-    heap[at] = last;
-    return first;
-}
-
-static bool heap_room(struct sim_endpoint *endpoint, size_t more)
-{
-    void *heap = endpoint->heap;
-    bool ok = mem_grow(&heap, &endpoint->capacity, endpoint->count + more, sizeof(void *));
-    endpoint->heap = heap;
-    return ok;
-}
-
-/* Under the lock. `receiver` has room in its heap. */
+/* Under the lock. The receiver's inbox has room. */
 static void enqueue(struct sim_net *net, struct sim_item *item)
 {
     struct sim_end *end = &item->conn->ends[item->side];
@@ -121,27 +65,8 @@ static void enqueue(struct sim_net *net, struct sim_item *item)
     end->last_due_us = item->due_us;
     end->queued += item->kind == ITEM_MESSAGE;
     item->conn->items++;
-    heap_push(end->endpoint, item);
+    sim_inbox_push(&end->endpoint->inbox, item);
     waker_call(&end->endpoint->transport.waker);
-}
-
-static struct sim_item *new_item(enum item_kind kind, struct sim_conn *conn, int side, size_t size)
-{
-    struct sim_item *item = mem_zalloc(sizeof *item + size);
-    if (item) {
-        item->kind = kind;
-        item->conn = conn;
-        item->side = side;
-        item->size = size;
-    }
-    return item;
-}
-
-static void free_item(struct sim_item *item)
-{
-    if (item->block)
-        block_release(item->block);
-    mem_free(item);
 }
 
 /* Under the lock: frees a connection that nobody can name any more. */
@@ -165,8 +90,9 @@ static void close_end(struct sim_net *net, struct sim_conn *conn, int side, cons
     if (!other->endpoint) {
         other->closed = true;
     } else if (!other->closed) {
-        struct sim_item *item =
-            heap_room(other->endpoint, 1) ? new_item(ITEM_CLOSED, conn, !side, 0) : NULL;
+        struct sim_item *item = sim_inbox_room(&other->endpoint->inbox, 1)
+                                    ? sim_item_create(ITEM_CLOSED, conn, !side, 0)
+                                    : NULL;
         CHECK(item); /* a test's memory; a close must not get lost */
         item->reason = reason;
         enqueue(net, item);
@@ -187,11 +113,12 @@ static struct sim_conn *find_conn(const struct sim_endpoint *endpoint, uint64_t 
 /* Under the lock. */
 static s4_status join(struct sim_net *net, struct sim_conn *conn, struct sim_endpoint *to)
 {
-    struct sim_item *items[2] = { new_item(ITEM_CONNECTED, conn, 0, 0),
-                                  new_item(ITEM_CONNECTED, conn, 1, 0) };
-    if (!items[0] || !items[1] || !heap_room(conn->ends[0].endpoint, 2) || !heap_room(to, 2)) {
-        mem_free(items[0]);
-        mem_free(items[1]);
+    struct sim_item *items[2] = { sim_item_create(ITEM_CONNECTED, conn, 0, 0),
+                                  sim_item_create(ITEM_CONNECTED, conn, 1, 0) };
+    if (!items[0] || !items[1] || !sim_inbox_room(&conn->ends[0].endpoint->inbox, 2) ||
+        !sim_inbox_room(&to->inbox, 2)) {
+        sim_item_destroy(items[0]);
+        sim_item_destroy(items[1]);
         return S4_NO_MEMORY;
     }
     conn->ends[1].endpoint = to;
@@ -292,13 +219,13 @@ static s4_status send_locked(struct sim_net *net, struct sim_conn *conn, int sid
     struct sim_end *to = &conn->ends[side];
     if (to->queued >= net->options.queue_max)
         return S4_FULL;
-    if (!heap_room(to->endpoint, 2))
+    if (!sim_inbox_room(&to->endpoint->inbox, 2))
         return S4_NO_MEMORY;
-    struct sim_item *items[2] = { new_item(ITEM_MESSAGE, conn, side, size),
-                                  new_item(ITEM_MESSAGE, conn, side, size) };
+    struct sim_item *items[2] = { sim_item_create(ITEM_MESSAGE, conn, side, size),
+                                  sim_item_create(ITEM_MESSAGE, conn, side, size) };
     if (!items[0] || !items[1]) {
-        mem_free(items[0]);
-        mem_free(items[1]);
+        sim_item_destroy(items[0]);
+        sim_item_destroy(items[1]);
         return S4_NO_MEMORY;
     }
     enum sim_fault fault = draw_fault(net);
@@ -307,7 +234,7 @@ static s4_status send_locked(struct sim_net *net, struct sim_conn *conn, int sid
         items[0]->flip = 1 + rng_below(&net->rng, 8 * (size + (block ? block->used : 0)));
     for (int i = 0; i < 2; i++) {
         if (i >= copies) {
-            mem_free(items[i]);
+            sim_item_destroy(items[i]);
             continue;
         }
         memcpy(items[i]->envelope, envelope, size);
@@ -360,8 +287,8 @@ static struct sim_item *take_due(struct sim_endpoint *endpoint, uint64_t *peer, 
     struct sim_item *item = NULL;
     pthread_mutex_lock(&net->lock);
     uint64_t now = net->options.clock->mono_us(net->options.clock);
-    if (endpoint->count > 0 && endpoint->heap[0]->due_us <= now) {
-        item = heap_pop(endpoint);
+    if (sim_inbox_due_us(&endpoint->inbox) <= now) {
+        item = sim_inbox_pop(&endpoint->inbox);
         struct sim_conn *conn = item->conn;
         struct sim_end *end = &conn->ends[item->side];
         *peer = end->peer;
@@ -379,14 +306,6 @@ static struct sim_item *take_due(struct sim_endpoint *endpoint, uint64_t *peer, 
     return item;
 }
 
-static void flip_bit(struct sim_item *item, struct block *block)
-{
-    uint64_t bit = item->flip - 1;
-    char *bytes =
-        bit / 8 < item->size ? item->envelope + bit / 8 : block->data + (bit / 8 - item->size);
-    *bytes = (char)(*bytes ^ (1 << bit % 8));
-}
-
 static void deliver_message(struct sim_endpoint *endpoint, uint64_t peer, struct sim_item *item)
 {
     const struct transport_upcalls *upcalls = endpoint->transport.upcalls;
@@ -401,8 +320,7 @@ static void deliver_message(struct sim_endpoint *endpoint, uint64_t peer, struct
         memcpy(block->data, item->block->data, item->block->used);
         block->used = item->block->used;
     }
-    if (item->flip)
-        flip_bit(item, block);
+    sim_item_flip(item, block);
     upcalls->received(endpoint->transport.user, peer, item->envelope, item->size, block);
 }
 
@@ -419,7 +337,7 @@ static size_t sim_step(struct transport *transport, size_t max)
             deliver_message(endpoint, peer, item);
         else if (heard)
             transport->upcalls->closed(transport->user, peer, item->reason);
-        free_item(item);
+        sim_item_destroy(item);
     }
     return done;
 }
@@ -429,7 +347,7 @@ static void sim_wait(struct transport *transport, uint64_t timeout_us)
     struct sim_endpoint *endpoint = (struct sim_endpoint *)transport;
     struct sim_net *net = endpoint->net;
     pthread_mutex_lock(&net->lock);
-    uint64_t due = endpoint->count > 0 ? endpoint->heap[0]->due_us : UINT64_MAX;
+    uint64_t due = sim_inbox_due_us(&endpoint->inbox);
     pthread_mutex_unlock(&net->lock);
     uint64_t now = net->options.clock->mono_us(net->options.clock);
     if (due != UINT64_MAX)
@@ -441,10 +359,9 @@ static void sim_wait(struct transport *transport, uint64_t timeout_us)
 static void forget_endpoint(struct sim_endpoint *endpoint)
 {
     struct sim_net *net = endpoint->net;
-    while (endpoint->count > 0) {
-        struct sim_item *item = heap_pop(endpoint);
+    for (struct sim_item *item; (item = sim_inbox_pop(&endpoint->inbox));) {
         item->conn->items--;
-        free_item(item);
+        sim_item_destroy(item);
     }
     struct sim_conn *next;
     for (struct sim_conn *conn = net->conns; conn; conn = next) {
@@ -472,7 +389,7 @@ static void sim_destroy(struct transport *transport)
     forget_endpoint(endpoint);
     pthread_mutex_unlock(&net->lock);
     waker_fini(&endpoint->transport.waker);
-    mem_free(endpoint->heap);
+    sim_inbox_fini(&endpoint->inbox);
     mem_free(endpoint);
 }
 
@@ -567,8 +484,8 @@ uint64_t sim_net_due_us(struct sim_net *net)
     uint64_t due = UINT64_MAX;
     pthread_mutex_lock(&net->lock);
     for (struct sim_endpoint *endpoint = net->endpoints; endpoint; endpoint = endpoint->next) {
-        if (endpoint->count > 0 && endpoint->heap[0]->due_us < due)
-            due = endpoint->heap[0]->due_us;
+        uint64_t at = sim_inbox_due_us(&endpoint->inbox);
+        due = at < due ? at : due;
     }
     pthread_mutex_unlock(&net->lock);
     return due;

@@ -7,9 +7,6 @@
  * a DEALER whose connection ended is closed, and what comes later is another peer. Routing ids are
  * those that the ROUTER draws: new for each connection, so none can be taken over.
  *
- * ZeroMQ reads of frames below about 9 KB are not 8-aligned, and larger ones would pin its buffers:
- * every frame is copied into a block of the pool.
- *
  * Sockets may be closed only when no upcall runs in them; `disconnect` marks, `sweep` closes.
  */
 #include "runtime/net/transport_zmq_impl.h"
@@ -96,7 +93,7 @@ static void close_socket(struct transport_zmq *zmq, void *socket)
     zmq_close(socket);
 }
 
-static s4_status add_peer(struct transport_zmq *zmq, struct zpeer **peer)
+s4_status zpeer_add(struct transport_zmq *zmq, struct zpeer **peer)
 {
     size_t slot = 0;
     while (slot < zmq->count && zmq->peers[slot])
@@ -174,7 +171,7 @@ static s4_status ztransport_connect(struct transport *transport, const char *add
 {
     struct transport_zmq *zmq = zmq_of(transport);
     struct zpeer *peer;
-    s4_status status = add_peer(zmq, &peer);
+    s4_status status = zpeer_add(zmq, &peer);
     if (status != S4_OK)
         return diag_set(diag, status, "connect %s: %s", address, s4_status_text(status));
     peer->dealer = zmq_socket(zmq->context, ZMQ_DEALER);
@@ -244,149 +241,6 @@ static void ztransport_disconnect(struct transport *transport, uint64_t number)
         peer->state = ZPEER_DEAD;
 }
 
-/* --- receiving --- */
-
-struct arrival {
-    zmq_msg_t parts[3]; /* ROUTER: route; envelope; block */
-    int count;
-    bool too_many;
-};
-
-static void close_parts(struct arrival *arrival)
-{
-    for (int i = 0; i < arrival->count; i++)
-        zmq_msg_close(&arrival->parts[i]);
-    arrival->count = 0;
-}
-
-/* One whole message; false: there is none. Parts beyond what any message has are dropped. */
-static bool read_message(void *socket, int parts_max, struct arrival *arrival)
-{
-    zmq_msg_t extra;
-    bool more = true;
-    *arrival = (struct arrival){ 0 };
-    while (more) {
-        bool fits = arrival->count < parts_max;
-        zmq_msg_t *part = fits ? &arrival->parts[arrival->count] : &extra;
-        zmq_msg_init(part);
-        if (zmq_msg_recv(part, socket, ZMQ_DONTWAIT) < 0) {
-            zmq_msg_close(part);
-            close_parts(arrival);
-            return false;
-        }
-        more = zmq_msg_more(part);
-        if (fits)
-            arrival->count++;
-        else
-            zmq_msg_close(part);
-        arrival->too_many |= !fits;
-    }
-    return true;
-}
-
-static void close_for(struct transport_zmq *zmq, struct zpeer *peer, const char *reason)
-{
-    uint64_t number = peer->number;
-    ztransport_disconnect(&zmq->transport, number);
-    zmq->transport.upcalls->closed(zmq->transport.user, number, reason);
-}
-
-/* Frames 1 and 2 of a message, the first at `parts`. */
-static void deliver(struct transport_zmq *zmq, struct zpeer *peer, zmq_msg_t *parts, int count)
-{
-    struct block *block = NULL;
-    if (count == 2) {
-        size_t size = zmq_msg_size(&parts[1]);
-        if (size > TRANSPORT_BLOCK_MAX) {
-            close_for(zmq, peer, "it sent a block over the limit");
-            return;
-        }
-        block = block_take(zmq->options.pool, size);
-        if (!block) {
-            close_for(zmq, peer, "out of memory for a block");
-            return;
-        }
-        memcpy(block->data, zmq_msg_data(&parts[1]), size);
-        block->used = (uint32_t)size;
-    }
-    zmq->transport.upcalls->received(zmq->transport.user, peer->number, zmq_msg_data(&parts[0]),
-                                     zmq_msg_size(&parts[0]), block);
-}
-
-static struct zpeer *find_route(const struct transport_zmq *zmq, const void *route, size_t size)
-{
-    for (size_t i = 0; i < zmq->count; i++) {
-        struct zpeer *peer = zmq->peers[i];
-        if (peer && peer->number && !peer->dealer && peer->route_size == size &&
-            memcmp(peer->route, route, size) == 0)
-            return peer;
-    }
-    return NULL;
-}
-
-/* The first message of a connection. NULL: no room for it; its messages are dropped. */
-static struct zpeer *accept_peer(struct transport_zmq *zmq, zmq_msg_t *route, zmq_msg_t *envelope)
-{
-    int fd = zmq_msg_get(envelope, ZMQ_SRCFD);
-    zmonitor_read_router(zmq);
-    for (size_t i = 0; i < zmq->count; i++) {
-        struct zpeer *peer = zmq->peers[i];
-        if (peer && !peer->dealer && peer->number && peer->fd == fd && peer->state == ZPEER_UP)
-            close_for(zmq, peer, "its connection is used by another");
-    }
-    struct zpeer *peer;
-    size_t size = zmq_msg_size(route);
-    if (size > ROUTE_MAX || add_peer(zmq, &peer) != S4_OK)
-        return NULL;
-    peer->fd = fd;
-    peer->route_size = (uint8_t)size;
-    memcpy(peer->route, zmq_msg_data(route), size);
-    peer->state = ZPEER_UP;
-    uint64_t number = peer->number;
-    zmq->transport.upcalls->connected(zmq->transport.user, number, false);
-    if (peer->state == ZPEER_UP && !zmonitor_is_alive(zmq, fd)) {
-        peer->state = ZPEER_CLOSING; /* it is gone already; its messages are here */
-        snprintf(peer->reason, sizeof peer->reason, "the other side ended it");
-    }
-    return peer;
-}
-
-static bool read_router(struct transport_zmq *zmq)
-{
-    struct arrival arrival;
-    if (!zmq->router || !read_message(zmq->router, 3, &arrival))
-        return false;
-    if (arrival.count >= 2) {
-        zmq_msg_t *route = &arrival.parts[0];
-        struct zpeer *peer = find_route(zmq, zmq_msg_data(route), zmq_msg_size(route));
-        if (!peer)
-            peer = accept_peer(zmq, route, &arrival.parts[1]);
-        if (peer && peer->state != ZPEER_DEAD && arrival.too_many)
-            close_for(zmq, peer, "it sent a message of too many frames");
-        else if (peer && peer->state != ZPEER_DEAD)
-            deliver(zmq, peer, &arrival.parts[1], arrival.count - 1);
-    }
-    close_parts(&arrival);
-    return true;
-}
-
-static bool read_dealer(struct transport_zmq *zmq, struct zpeer *peer)
-{
-    struct arrival arrival;
-    if (!peer || !peer->dealer || (peer->state != ZPEER_UP && peer->state != ZPEER_CLOSING))
-        return false;
-    if (!read_message(peer->dealer, 2, &arrival)) {
-        peer->drained = peer->state == ZPEER_CLOSING;
-        return false;
-    }
-    if (arrival.too_many)
-        close_for(zmq, peer, "it sent a message of too many frames");
-    else
-        deliver(zmq, peer, arrival.parts, arrival.count);
-    close_parts(&arrival);
-    return true;
-}
-
 /* Tells the user of connections that ended and are read to their end; frees what is dead. */
 static size_t sweep(struct transport_zmq *zmq, bool router_drained)
 {
@@ -396,7 +250,7 @@ static size_t sweep(struct transport_zmq *zmq, bool router_drained)
         if (!peer)
             continue;
         if (peer->state == ZPEER_CLOSING && (peer->dealer ? peer->drained : router_drained)) {
-            close_for(zmq, peer, peer->reason);
+            zpeer_close_for(zmq, peer, peer->reason);
             events++;
         }
         if (peer->state == ZPEER_DEAD && (peer->dealer || peer->monitor || peer->number == 0))
@@ -412,12 +266,12 @@ static size_t ztransport_step(struct transport *transport, size_t max)
     bool router_drained = false, any = true;
     for (size_t messages = 0; any && messages < max;) {
         any = false;
-        router_drained = !read_router(zmq);
+        router_drained = !zreceive_router(zmq);
         any |= !router_drained;
         messages += !router_drained;
         for (size_t i = 0; i < zmq->count && messages < max; i++) {
             size_t slot = (zmq->turn + i) % zmq->count;
-            bool read = read_dealer(zmq, zmq->peers[slot]);
+            bool read = zreceive_dealer(zmq, zmq->peers[slot]);
             any |= read;
             messages += read;
             done += read;

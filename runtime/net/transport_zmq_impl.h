@@ -1,5 +1,6 @@
-/* The inside of the ZeroMQ transport: transport_zmq.c (sockets, sending, stepping) and
- * transport_zmq_monitor.c (which connections are alive). */
+/* The inside of the ZeroMQ transport: transport_zmq.c (sockets, sending, stepping),
+ * transport_zmq_receive.c (messages that come in), transport_zmq_monitor.c (which connections are
+ * alive). */
 #ifndef RUNTIME_NET_TRANSPORT_ZMQ_IMPL_H
 #define RUNTIME_NET_TRANSPORT_ZMQ_IMPL_H
 
@@ -40,6 +41,14 @@ struct transport_zmq {
     size_t alive_words;
     size_t turn; /* where the next step begins to read */
 };
+
+s4_status zpeer_add(struct transport_zmq *zmq, struct zpeer **peer) MUST_USE;
+/* Ends a peer from here and tells the user why. */
+void zpeer_close_for(struct transport_zmq *zmq, struct zpeer *peer, const char *reason);
+
+/* One message handed up; false: there was none. */
+bool zreceive_router(struct transport_zmq *zmq);
+bool zreceive_dealer(struct transport_zmq *zmq, struct zpeer *peer); /* NULL is fine */
 
 /* Starts to watch a socket's connections. */
 s4_status zmonitor_open(struct transport_zmq *zmq, void *socket, void **monitor) MUST_USE;

@@ -300,6 +300,10 @@ END_TEST
 
 /* --- one session, the other side played by hand --- */
 
+/* protobuf-c wants strings that could be written to. */
+static char carl[] = "carl", mallory[] = "mallory", words[] = "words", odd_name[] = "a\nb",
+            no_room[] = "no \x01room";
+
 static struct block_pool *solo_pool; /* one for all: a pool begins with 2 MiB */
 
 struct solo {
@@ -359,7 +363,7 @@ static Envelope envelope_of(S4__Wire__Envelope__Type type)
     envelope.has_version = type == TYPE(HELLO) || type == TYPE(WELCOME);
     envelope.version = ENVELOPE_VERSION;
     if (envelope.has_version)
-        envelope.node = (char *)(uintptr_t) "carl";
+        envelope.node = carl;
     envelope.has_frame = type != TYPE(HELLO) && type != TYPE(BYE) && type != TYPE(PING);
     envelope.frame = type == TYPE(WELCOME) ? 4 : 1;
     envelope.has_lane = type == TYPE(DATA) || type == TYPE(ACK) || type == TYPE(CREDIT);
@@ -391,7 +395,7 @@ static Envelope data_envelope(const struct block *block, uint64_t frame)
 {
     Envelope envelope = envelope_of(TYPE(DATA));
     envelope.frame = frame;
-    envelope.app = (char *)(uintptr_t) "words";
+    envelope.app = words;
     envelope.has_schema = envelope.has_worker = envelope.has_records = envelope.has_bytes =
         envelope.has_checksum = envelope.has_hops = true;
     envelope.records = block->count;
@@ -523,7 +527,7 @@ static void no_app(Envelope *envelope)
 }
 static void odd_app(Envelope *envelope)
 {
-    envelope->app = (char *)(uintptr_t) "a\nb";
+    envelope->app = odd_name;
 }
 static void odd_size(Envelope *envelope)
 {
@@ -646,7 +650,7 @@ START_TEST(greetings_are_checked)
     ck_assert_int_eq(solo.fake.last->type, TYPE(HELLO));
     ck_assert_str_eq(solo.fake.last->node, "dora");
     Envelope welcome = envelope_of(TYPE(WELCOME));
-    welcome.node = (char *)(uintptr_t) "mallory";
+    welcome.node = mallory;
     solo_hear(&solo, &welcome, NULL);
     solo_end(&solo, S4_PROTOCOL, "node mallory answered at this address");
 
@@ -660,7 +664,7 @@ START_TEST(greetings_are_checked)
     solo_open(&solo, true);
     session_connected(solo.session, FAKE_PEER);
     Envelope bye = envelope_of(TYPE(BYE));
-    bye.reason = (char *)(uintptr_t) "no \x01room";
+    bye.reason = no_room;
     solo_hear(&solo, &bye, NULL);
     solo_end(&solo, S4_FAILED, "the other side ended it: no ?room");
 }
