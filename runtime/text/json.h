@@ -7,9 +7,11 @@
  * "NaN", "Infinity", "-Infinity". null means absent.
  *
  * Reading refuses, with the byte column (from 1) and the field: what is not JSON, an unknown field,
- * a wrong type, a number out of range, invalid UTF-8, a NUL in a string, a required field that is
- * missing or null, a field that is given twice, two members of a oneof, nesting beyond
- * SCHEMA_DEPTH_MAX. column 17: field "count": found "abc" (a string), wanted int64
+ * a wrong type, a number out of range or of more than NUMBER_LEN_MAX characters, invalid UTF-8, a
+ * NUL in a string, a required field that is missing or null, a field that is given twice, two
+ * members of a oneof, nesting beyond SCHEMA_DEPTH_MAX. The message is of this form:
+ *
+ *     column 17: field "count": found "abc" (a string), wanted int64
  */
 #ifndef RUNTIME_TEXT_JSON_H
 #define RUNTIME_TEXT_JSON_H

@@ -115,8 +115,7 @@ static const char *skip_plain(const char *at, const char *end)
     return at;
 }
 
-/* Skips what may stand in a string as it is; at a quote, a backslash, or what must not be there. */
-static const char *skip_run(const char *at, const char *end)
+const char *json_skip_run(const char *at, const char *end)
 {
     for (;;) {
         at = skip_plain(at, end);
@@ -223,7 +222,7 @@ static s4_status escaped_string(struct cursor *cursor, const char *from, const s
             return bad_byte(cursor, place);
         TRY(escape(cursor, place));
         from = cursor->at;
-        cursor->at = skip_run(from, cursor->end);
+        cursor->at = json_skip_run(from, cursor->end);
     }
     cursor->at++;
     *string = (struct json_string){ stack->data + base, stack->size - base };
@@ -233,7 +232,7 @@ static s4_status escaped_string(struct cursor *cursor, const char *from, const s
 s4_status json_string(struct cursor *cursor, const struct place *place, struct json_string *string)
 {
     const char *from = cursor->at + 1;
-    cursor->at = skip_run(from, cursor->end);
+    cursor->at = json_skip_run(from, cursor->end);
     if (UNLIKELY(cursor->at >= cursor->end || *cursor->at != '"'))
         return escaped_string(cursor, from, place, string);
     *string = (struct json_string){ from, (size_t)(cursor->at - from) };

@@ -41,6 +41,10 @@ static inline bool json_take(struct cursor *cursor, char c)
     return true;
 }
 
+/* Skips what stands in a string as it is: up to a quote, a backslash, a control character, a byte
+ * that is not valid UTF-8, or the end. */
+const char *json_skip_run(const char *at, const char *end);
+
 /* Reads the string whose opening quote is at the cursor. It is valid UTF-8 without a NUL. Whoever
  * calls restores the stack's size when the string is used up. */
 s4_status json_string(struct cursor *cursor, const struct place *place,

@@ -7,30 +7,14 @@
 
 #include <math.h>
 
-#include "runtime/base/utf8.h"
 #include "runtime/text/base64.h"
 #include "runtime/text/image.h"
+#include "runtime/text/json_token.h"
 #include "runtime/text/number.h"
 
 static s4_status put_char(struct buffer *out, char c)
 {
     return buffer_append(out, &c, 1);
-}
-
-/* Bytes from `at` on that stand in a JSON string as they are. */
-static size_t plain_run(const char *text, size_t at, size_t len)
-{
-    size_t from = at;
-    while (at < len) {
-        uint8_t c = (uint8_t)text[at];
-        if (c < ' ' || c == '"' || c == '\\')
-            break;
-        size_t step = c < 0x80 ? 1 : utf8_sequence(text + at, len - at);
-        if (step == 0)
-            break;
-        at += step;
-    }
-    return at - from;
 }
 
 static s4_status put_escape(struct buffer *out, uint8_t c)
@@ -45,15 +29,36 @@ static s4_status put_escape(struct buffer *out, uint8_t c)
     return buffer_printf(out, "\\u%04x", c);
 }
 
+/* `text` in quotes, and one more character on either side unless that is NUL; it needs no escapes.
+ */
+static s4_status put_quoted(struct buffer *out, char before, const char *text, size_t len,
+                            char behind)
+{
+    char *at = buffer_room(out, len + 2 + (before != '\0') + (behind != '\0'));
+    if (!at)
+        return S4_NO_MEMORY;
+    if (before != '\0')
+        *at++ = before;
+    *at++ = '"';
+    memcpy(at, text, len);
+    at[len] = '"';
+    if (behind != '\0')
+        at[len + 1] = behind;
+    return S4_OK;
+}
+
 static s4_status put_string(struct buffer *out, const char *text, size_t len)
 {
+    const char *end = text + len;
+    const char *stop = json_skip_run(text, end);
+    if (LIKELY(stop == end))
+        return put_quoted(out, '\0', text, len, '\0');
     TRY(put_char(out, '"'));
-    for (size_t at = 0; at < len;) {
-        size_t run = plain_run(text, at, len);
-        TRY(buffer_append(out, text + at, run));
-        at += run;
-        if (at < len)
-            TRY(put_escape(out, (uint8_t)text[at++]));
+    for (; text < end; stop = json_skip_run(text, end)) {
+        TRY(buffer_append(out, text, (size_t)(stop - text)));
+        text = stop;
+        if (text < end)
+            TRY(put_escape(out, (uint8_t)*text++));
     }
     return put_char(out, '"');
 }
@@ -84,14 +89,20 @@ static s4_status put_double(struct buffer *out, double value, bool is_float)
 
 static s4_status put_signed(struct buffer *out, int64_t value)
 {
-    char text[NUMBER_TEXT_MAX];
-    return buffer_append(out, text, number_print_signed(value, text));
+    char *at = buffer_room(out, NUMBER_TEXT_MAX);
+    if (!at)
+        return S4_NO_MEMORY;
+    out->size -= NUMBER_TEXT_MAX - number_print_signed(value, at);
+    return S4_OK;
 }
 
 static s4_status put_unsigned(struct buffer *out, uint64_t value)
 {
-    char text[NUMBER_TEXT_MAX];
-    return buffer_append(out, text, number_print_unsigned(value, text));
+    char *at = buffer_room(out, NUMBER_TEXT_MAX);
+    if (!at)
+        return S4_NO_MEMORY;
+    out->size -= NUMBER_TEXT_MAX - number_print_unsigned(value, at);
+    return S4_OK;
 }
 
 /* A number that has no name stays a number. */
@@ -196,11 +207,8 @@ static s4_status put_image(struct buffer *out, const struct type *type, const ch
         const struct field *field = &type->fields[i];
         if (!image_has(image, field))
             continue;
-        if (!first)
-            TRY(put_char(out, ','));
+        TRY(put_quoted(out, first ? '\0' : ',', field->name, strlen(field->name), ':'));
         first = false;
-        TRY(put_string(out, field->name, strlen(field->name)));
-        TRY(put_char(out, ':'));
         TRY(put_field(out, field, record, image));
     }
     return put_char(out, '}');
@@ -232,5 +240,5 @@ s4_status json_write_field(const struct value *value, const struct field *field,
 s4_status json_write_string(struct buffer *out, const char *text, size_t len)
 {
     size_t before = out->size;
-    return whole(out, before, put_string(out, text, len));
+    return whole(out, before, put_string(out, len ? text : "", len));
 }

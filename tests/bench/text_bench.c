@@ -24,7 +24,7 @@ static struct writer writer;
 static void read_by_json(const struct sample *sample)
 {
     struct value value;
-    struct diag diag;
+    struct diag diag = { 0 };
     CHECK(json_read(&writer, sample->type, sample->json.data, sample->json.size, &value, &diag) ==
           S4_OK);
 }
@@ -39,7 +39,7 @@ static void read_by_jansson(const struct sample *sample)
 static void read_by_pb(const struct sample *sample)
 {
     struct value value;
-    struct diag diag;
+    struct diag diag = { 0 };
     CHECK(pb_read(&writer, sample->type, sample->packed.data, sample->packed.size, &value, &diag) ==
           S4_OK);
 }
@@ -56,7 +56,7 @@ static void write_by_json(const struct sample *sample)
 {
     static struct buffer out;
     struct value value;
-    struct diag diag;
+    struct diag diag = { 0 };
     CHECK(pb_read(&writer, sample->type, sample->packed.data, sample->packed.size, &value, &diag) ==
           S4_OK);
     buffer_clear(&out);
@@ -113,7 +113,7 @@ static void run(const char *name, const struct sample *sample)
 static void prepare(struct sample *sample, const struct type *type, const char *text)
 {
     struct value value;
-    struct diag diag;
+    struct diag diag = { 0 };
     *sample = (struct sample){ .type = type };
     s4_status status = json_read(&writer, type, text, strlen(text), &value, &diag);
     if (status != S4_OK)

@@ -697,6 +697,9 @@ START_TEST(strings_are_text_whatever_they_hold)
     buffer_clear(&json);
     ck_assert_int_eq(json_write_string(&json, "a\xff\0z", 4), S4_OK);
     ck_assert_str_eq(buffer_text(&json), "\"a\xef\xbf\xbd\\u0000z\"");
+    buffer_clear(&json);
+    ck_assert_int_eq(json_write_string(&json, NULL, 0), S4_OK);
+    ck_assert_str_eq(buffer_text(&json), "\"\"");
 }
 END_TEST
 

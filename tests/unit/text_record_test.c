@@ -61,7 +61,7 @@ START_TEST(what_is_read_is_a_record)
         const struct type *type = codec_type(codec);
         struct plain_pool pool = { 0 };
         struct value value;
-        struct diag diag;
+        struct diag diag = { 0 };
         uint8_t *packed;
         arena_reset(&bench.messages);
         arena_reset(&bench.decoded);
