@@ -111,6 +111,10 @@ static s4_status list_routes(struct host_app *app, uint32_t i)
     for (uint32_t p = 0; p < app->n_pairs; p++)
         if (app->pairs[p].stream == i)
             s->routes[n++] = &app->pairs[p].route;
+    const struct route *only = s->n_routes == 1 ? s->routes[0] : NULL;
+    if (only && only->kind != ROUTE_BROADCAST && !app->event_time &&
+        (only->kind != ROUTE_KEYED || only->spec.text_required))
+        s->simple = only;
     s->intake = (struct intake_stream){ .type = s->type, .n_routes = s->n_routes,
                                         .routes = s->routes, .clock = &s->clock };
     return S4_OK;
@@ -208,6 +212,17 @@ static s4_status make_prototype(struct host_app *app, uint32_t i)
     return make_answers(app, p);
 }
 
+static s4_status add_subscription(struct host_pair *pair, uint32_t prototype, event_fn *on_event)
+{
+    struct host_subscription *subs = mem_realloc(pair->subs, (pair->n_subs + 1) * sizeof *subs);
+    if (!subs)
+        return S4_NO_MEMORY;
+    pair->subs = subs;
+    subs[pair->n_subs++] =
+        (struct host_subscription){ .prototype = prototype, .on_event = on_event };
+    return S4_OK;
+}
+
 /* Connects pairs with the handlers that hear them, and prototypes with their keys. */
 static s4_status connect(struct host_app *app)
 {
@@ -216,19 +231,29 @@ static s4_status connect(struct host_app *app)
         const s4_prototype *code = find_code(app->code, g->name);
         for (size_t s = 0; s < g->n_subscriptions; s++) {
             struct host_pair *pair = &app->pairs[g->subscriptions[s]->pair];
-            struct host_subscription *subs =
-                mem_realloc(pair->subs, (pair->n_subs + 1) * sizeof *subs);
-            if (!subs)
-                return S4_NO_MEMORY;
-            pair->subs = subs;
-            subs[pair->n_subs++] = (struct host_subscription){
-                .prototype = i, .on_event = (event_fn *)code->subscriptions[s].on_event };
+            TRY(add_subscription(pair, i, (event_fn *)code->subscriptions[s].on_event));
             if (pair->route.kind == ROUTE_KEYED && !app->prototypes[i].key)
                 app->prototypes[i].key = &pair->route.spec;
         }
         lay_out(&app->prototypes[i], g->instances_max);
     }
     return S4_OK;
+}
+
+/* Which pairs' events need nothing but their one handler. */
+static void find_fast(struct host_app *app)
+{
+    for (uint32_t i = 0; i < app->n_pairs; i++) {
+        struct host_pair *pair = &app->pairs[i];
+        pair->plain = codec_type(pair->route.codec)->flat;
+        if (pair->n_subs != 1 || pair->route.kind == ROUTE_BROADCAST || app->event_time)
+            continue;
+        const struct host_prototype *prototype = &app->prototypes[pair->subs[0].prototype];
+        if (prototype->before || prototype->after)
+            continue;
+        pair->fast = pair->subs[0].on_event;
+        pair->fast_prototype = prototype->number;
+    }
 }
 
 /* ---- outputs and requests ------------------------------------------------------------------ */
@@ -304,6 +329,7 @@ static s4_status build(struct host_app *app, struct diag *diag)
     for (uint32_t i = 0; i < app->n_outputs; i++)
         TRY(make_output(app, i, diag));
     TRY(connect(app));
+    find_fast(app);
     return deadletter_type(&app->dead_schema, &app->dead_codec);
 }
 

@@ -23,6 +23,7 @@ void host_enter(struct host_worker *worker, struct host_partition *partition, ui
     ctx->partition = partition;
     ctx->emitter = &worker->emitters[app->number % ENGINE_APPS_MAX];
     ctx->emitter->now_us = now_us;
+    ctx->run_us = partition->now_us;
     ctx->emission = (struct emission){ .time = partition->now_us, .keyless = partition->base.slot,
                                        .hop = 1 };
     emitter_source(ctx->emitter, partition->base.slot, partition->links_out);
@@ -108,18 +109,11 @@ s4_status host_call_end(struct host_ctx *ctx, s4_status returned)
     return status;
 }
 
-/* Did the call do anything that needs an end? The hot path asks only this. */
-static inline bool call_is_plain(const struct host_ctx *ctx, s4_status returned)
-{
-    return ((uint32_t)returned | (uint32_t)ctx->failed | ctx->asked) == 0 && ctx->outputs == 0;
-}
 
 static inline s4_status call_finish(struct host_ctx *ctx, s4_status returned)
 {
-    if (LIKELY(call_is_plain(ctx, returned))) {
-        if (ctx->emitter->emitted)
-            count_add(&host_counters(ctx->worker, ctx->app)->emitted, ctx->emitter->emitted);
-        emitter_commit(ctx->emitter);
+    if (LIKELY(host_call_is_plain(ctx, returned))) {
+        host_call_commit(ctx);
         return S4_OK;
     }
     return host_call_end(ctx, returned);
@@ -423,6 +417,18 @@ static inline void deliver_now(struct host_ctx *ctx, struct host_prototype *prot
     instance->flags |= prototype->dirty_flag;
     if (UNLIKELY(prototype->after || gap))
         after_event(ctx, prototype, number, gap);
+}
+
+void host_event_end(struct host_ctx *ctx, struct host_prototype *prototype, uint32_t number,
+                    const struct record *record, s4_status returned)
+{
+    s4_status status = host_call_end(ctx, returned);
+    if (status != S4_OK) {
+        event_failed(ctx, prototype, number, status, record);
+        return;
+    }
+    struct instances *table = &ctx->partition->tables[prototype->number];
+    instances_at(table, number)->flags |= prototype->dirty_flag;
 }
 
 void host_deliver_now(struct host_ctx *ctx, struct host_prototype *prototype, event_fn *on_event,

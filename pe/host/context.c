@@ -55,15 +55,36 @@ static s4_status emit_failed(struct host_ctx *ctx, const struct host_stream *str
     return fail(ctx, status, cause);
 }
 
+/* Events of an app with an event clock carry their own time, if they have one. */
 static void stamp(struct host_ctx *ctx, const struct host_stream *stream,
                   const ProtobufCMessage *event)
 {
-    if (LIKELY(stream->clock.field == NULL))
-        return;
-    uint64_t time_us;
-    ctx->emission.time = time_of_message(&stream->clock, event, &time_us)
-                             ? time_us
-                             : ctx->partition ? ctx->partition->now_us : ctx->emission.time;
+    uint64_t time_us = ctx->run_us;
+    (void)!time_of_message(&stream->clock, event, &time_us);
+    ctx->emission.time = time_us;
+}
+
+static void count_unrouted(struct host_ctx *ctx, const struct host_stream *stream)
+{
+    struct host_counters *counters = ctx->kind == CALL_SOURCE
+                                         ? &ctx->app->feed_counters
+                                         : host_counters(ctx->worker, ctx->app);
+    count_add(stream->n_routes ? &counters->absent_keys : &counters->unheard, 1);
+}
+
+/* Several routes, keys or an event clock: the general way. */
+__attribute__((noinline)) static s4_status emit_all(struct host_ctx *ctx,
+                                                    const struct host_stream *stream,
+                                                    const ProtobufCMessage *event)
+{
+    if (stream->clock.field)
+        stamp(ctx, stream, event);
+    uint32_t before = ctx->emitter->emitted;
+    for (uint32_t i = 0; i < stream->n_routes; i++)
+        TRY(emitter_emit(ctx->emitter, stream->routes[i], &ctx->emission, event));
+    if (ctx->emitter->emitted == before)
+        count_unrouted(ctx, stream);
+    return S4_OK;
 }
 
 static s4_status emit(s4_ctx *pub, const s4_stream *handle, const ProtobufCMessage *event)
@@ -74,20 +95,13 @@ static s4_status emit(s4_ctx *pub, const s4_stream *handle, const ProtobufCMessa
         return fail(ctx, S4_STATE, "s4_emit is not allowed in this callback");
     if (UNLIKELY(event->descriptor != stream->type->descriptor))
         return emit_failed(ctx, stream, S4_TYPE);
-    stamp(ctx, stream, event);
-    uint32_t before = ctx->emitter->emitted;
-    for (uint32_t i = 0; i < stream->n_routes; i++) {
-        s4_status status =
-            emitter_emit(ctx->emitter, stream->routes[i], &ctx->emission, event);
-        if (UNLIKELY(status != S4_OK))
-            return emit_failed(ctx, stream, status);
-    }
-    if (UNLIKELY(ctx->emitter->emitted == before))
-        count_add(stream->n_routes ? &host_counters(ctx->worker, ctx->app)->absent_keys
-                                   : &host_counters(ctx->worker, ctx->app)->unheard,
-                  1);
-    if (UNLIKELY(ctx->kind == CALL_SOURCE))
-        return host_source_emitted(ctx);
+    s4_status status = LIKELY(stream->simple != NULL)
+                           ? emitter_emit(ctx->emitter, stream->simple, &ctx->emission, event)
+                           : emit_all(ctx, stream, event);
+    if (UNLIKELY(status != S4_OK))
+        return emit_failed(ctx, stream, status);
+    if (ctx->kind == CALL_SOURCE)
+        host_source_emitted(ctx);
     return S4_OK;
 }
 

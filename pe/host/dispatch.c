@@ -11,7 +11,8 @@
 const void *host_decode(struct host_worker *worker, const struct host_pair *pair,
                         const struct record *record)
 {
-    arena_reset(&worker->arena);
+    if (!pair->plain)
+        arena_reset(&worker->arena);
     asan_unpoison(worker->event, HOST_EVENT_SIZE);
     return pair->get(pair->route.codec, (const char *)record, record_attributes(record),
                      worker->event, &worker->arena);
@@ -31,26 +32,19 @@ static bool judged_away(struct host_ctx *ctx, const struct record *record, enum 
     return true;
 }
 
-/* One record to all who hear it. False: the partition stalls before it is done. */
-static inline bool dispatch_record(struct host_ctx *ctx, const struct record *record)
+/* One record to all who hear it, the general way. False: the partition stalls before it is done. */
+__attribute__((noinline)) static bool dispatch_slowly(struct host_ctx *ctx,
+                                                      const struct record *record)
 {
     struct host_partition *p = ctx->partition;
-    if (LIKELY(!p->resuming)) {
-        enum link_verdict verdict = link_judge(&p->links_in, record);
-        if (UNLIKELY(verdict != LINK_APPLY) && judged_away(ctx, record, verdict))
-            return true;
-    }
-    if (UNLIKELY(record->stream >= RECORD_STREAM_RESERVED))
+    if (record->stream >= RECORD_STREAM_RESERVED)
         return host_engine_record(ctx, record);
     struct host_pair *pair = &ctx->app->pairs[record->stream];
     if (ctx->app->event_time && record->time > p->now_us) {
         p->now_us = record->time;
+        ctx->run_us = ctx->emission.time = record->time;
         host_times(p);
     }
-    ctx->record = record;
-    ctx->worker->crash_record = record;
-    ctx->emission.time = p->now_us;
-    ctx->emission.hop = (uint8_t)(record->hop + (record->hop < UINT8_MAX));
     const void *event = host_decode(ctx->worker, pair, record);
     if (UNLIKELY(!event)) {
         host_dead_letter(ctx, record, NULL, S4_NO_MEMORY, "out of memory for the decoded event");
@@ -68,29 +62,86 @@ static inline bool dispatch_record(struct host_ctx *ctx, const struct record *re
     return true;
 }
 
+#define BUSY (INSTANCE_WAITING | INSTANCE_QUEUED | INSTANCE_PARKED)
+
+/* The hot path: a pair with one plain handler, an instance that exists and takes events. False: the
+ * general way must look. */
+static inline bool dispatch_fast(struct host_ctx *ctx, const struct host_pair *pair,
+                                 const struct record *record)
+{
+    struct host_partition *p = ctx->partition;
+    struct instances *table = &p->tables[pair->fast_prototype];
+    uint32_t number = instances_find(table, record->key_hash, record_key(record),
+                                     record_key_len(record));
+    if (UNLIKELY(number == INSTANCE_NONE))
+        return false;
+    struct instance *instance = instances_at(table, number);
+    if (UNLIKELY((instance->flags & BUSY) | instance->failures))
+        return false;
+    struct host_prototype *prototype = &ctx->app->prototypes[pair->fast_prototype];
+    const void *event = host_decode(ctx->worker, pair, record);
+    if (UNLIKELY(!event))
+        return false;
+    instance->last_ms = p->now_ms[pair->fast_prototype];
+    ctx->prototype = prototype;
+    ctx->table = table;
+    ctx->number = number;
+    ctx->kind = CALL_EVENT;
+    emitter_begin(ctx->emitter);
+    s4_status status = pair->fast(&ctx->pub, instance_state(table, instance), event);
+    if (UNLIKELY(!host_call_is_plain(ctx, status))) {
+        host_event_end(ctx, prototype, number, record, status);
+        return true;
+    }
+    host_call_commit(ctx);
+    instance->flags |= prototype->dirty_flag;
+    return true;
+}
+
+static inline bool dispatch_record(struct host_ctx *ctx, const struct record *record)
+{
+    struct host_partition *p = ctx->partition;
+    if (LIKELY(!p->resuming)) {
+        enum link_verdict verdict = link_judge(&p->links_in, record);
+        if (UNLIKELY(verdict != LINK_APPLY) && judged_away(ctx, record, verdict))
+            return true;
+        ctx->record = record;
+        ctx->emission.hop = (uint8_t)(record->hop + (record->hop < UINT8_MAX));
+        if (LIKELY(record->stream < ctx->app->n_pairs)) {
+            const struct host_pair *pair = &ctx->app->pairs[record->stream];
+            if (LIKELY(pair->fast != NULL) && LIKELY(dispatch_fast(ctx, pair, record)))
+                return true;
+        }
+    }
+    ctx->record = record;
+    ctx->emission.hop = (uint8_t)(record->hop + (record->hop < UINT8_MAX));
+    return dispatch_slowly(ctx, record);
+}
+
 static inline const struct record *record_at(const char *data, uint16_t offset)
 {
     return (const struct record *)(const void *)(data + (size_t)offset * 8);
 }
 
-/* The table that the record's first hearer has in its partition: what is worth fetching. Records behind
- * this run in the block's order belong to other partitions, mostly the next to run. */
+/* What the record will touch, if it is for the same prototype as the one at hand, as most are; if not,
+ * nothing is lost but the fetch. Records behind this run in the block's order belong to other
+ * partitions, mostly the next to run. */
 static inline const struct instances *table_of(const struct host_app *app,
-                                               const struct record *record)
+                                               const struct record *record, uint32_t prototype)
 {
-    const struct host_partition *p = app->partitions[record->dst];
-    uint32_t stream = record->stream < app->n_pairs ? record->stream : 0;
-    return &p->tables[app->pairs[stream].subs[0].prototype];
+    return &app->partitions[record->dst]->tables[prototype];
 }
 
-static inline void fetch_index(const struct host_app *app, const struct record *record)
+static inline void fetch_index(const struct host_app *app, const struct record *record,
+                               uint32_t prototype)
 {
-    instances_prefetch_index(table_of(app, record), record->key_hash);
+    instances_prefetch_index(table_of(app, record, prototype), record->key_hash);
 }
 
-static inline void fetch_entry(const struct host_app *app, const struct record *record)
+static inline void fetch_entry(const struct host_app *app, const struct record *record,
+                               uint32_t prototype)
 {
-    instances_prefetch_entry(table_of(app, record), record->key_hash);
+    instances_prefetch_entry(table_of(app, record, prototype), record->key_hash);
 }
 
 static void sample(struct host_ctx *ctx, const struct record *record, uint64_t started_ns,
@@ -106,19 +157,46 @@ static void sample(struct host_ctx *ctx, const struct record *record, uint64_t s
     atomic_store_explicit(&prototype->sampled_ns, smooth, memory_order_relaxed);
 }
 
+static inline uint32_t first_hearer(const struct host_app *app, const struct record *record)
+{
+    return record->stream < app->n_pairs ? app->pairs[record->stream].subs[0].prototype : 0;
+}
+
+/* Who got how many: counted per stretch of one stream, not per event. */
+static void count_stretch(struct host_ctx *ctx, uint16_t stream, uint32_t n)
+{
+    if (stream >= ctx->app->n_pairs)
+        return;
+    struct host_counters *counters = host_counters(ctx->worker, ctx->app);
+    const struct host_pair *pair = &ctx->app->pairs[stream];
+    for (uint32_t s = 0; s < pair->n_subs; s++)
+        count_add(&counters->prototypes[pair->subs[s].prototype].events, n);
+}
+
 /* The records [i, n) of a run; order[n..all) are those of later runs. */
 static uint32_t dispatch_group(struct host_ctx *ctx, const char *data, const uint16_t *order,
                                uint32_t i, uint32_t n, uint32_t all)
 {
     const struct host_app *app = ctx->app;
+    uint32_t start = i;
+    uint16_t stream = record_at(data, order[i])->stream;
+    uint32_t hearer = first_hearer(app, record_at(data, order[i]));
     for (; i < n; i++) {
         if (LIKELY(i + HOST_AHEAD_INDEX < all))
-            fetch_index(app, record_at(data, order[i + HOST_AHEAD_INDEX]));
+            fetch_index(app, record_at(data, order[i + HOST_AHEAD_INDEX]), hearer);
         if (LIKELY(i + HOST_AHEAD_ENTRY < all))
-            fetch_entry(app, record_at(data, order[i + HOST_AHEAD_ENTRY]));
-        if (UNLIKELY(!dispatch_record(ctx, record_at(data, order[i]))))
+            fetch_entry(app, record_at(data, order[i + HOST_AHEAD_ENTRY]), hearer);
+        const struct record *record = record_at(data, order[i]);
+        if (UNLIKELY(record->stream != stream)) {
+            count_stretch(ctx, stream, i - start);
+            start = i;
+            stream = record->stream;
+            hearer = first_hearer(app, record);
+        }
+        if (UNLIKELY(!dispatch_record(ctx, record)))
             break;
     }
+    count_stretch(ctx, stream, i - start);
     return i;
 }
 
@@ -126,12 +204,13 @@ static uint32_t dispatch_group(struct host_ctx *ctx, const char *data, const uin
 static void fetch_first(const struct host_app *app, const char *data, const uint16_t *order,
                         uint32_t all)
 {
+    uint32_t hearer = first_hearer(app, record_at(data, order[0]));
     uint32_t n = (uint32_t)size_min(all, HOST_AHEAD_INDEX);
     for (uint32_t i = 0; i < n; i++)
-        fetch_index(app, record_at(data, order[i]));
+        fetch_index(app, record_at(data, order[i]), hearer);
     n = (uint32_t)size_min(all, HOST_AHEAD_ENTRY);
     for (uint32_t i = 0; i < n; i++)
-        fetch_entry(app, record_at(data, order[i]));
+        fetch_entry(app, record_at(data, order[i]), hearer);
 }
 
 static uint32_t dispatch_timed(struct host_ctx *ctx, const char *data, const uint16_t *order,
@@ -141,25 +220,6 @@ static uint32_t dispatch_timed(struct host_ctx *ctx, const char *data, const uin
     uint32_t end = dispatch_group(ctx, data, order, i, n, all);
     sample(ctx, record_at(data, order[i]), started_ns, end - i);
     return end;
-}
-
-/* Per run, not per event: who got how many. */
-static void count_run(struct host_ctx *ctx, const struct run *run, uint32_t from, uint32_t to)
-{
-    struct host_counters *counters = host_counters(ctx->worker, ctx->app);
-    count_add(&counters->applied, to - from);
-    uint32_t i = from;
-    while (i < to) {
-        uint16_t stream = run_record(run, i)->stream;
-        uint32_t first = i++;
-        while (i < to && run_record(run, i)->stream == stream)
-            i++;
-        if (stream >= ctx->app->n_pairs)
-            continue;
-        const struct host_pair *pair = &ctx->app->pairs[stream];
-        for (uint32_t s = 0; s < pair->n_subs; s++)
-            count_add(&counters->prototypes[pair->subs[s].prototype].events, i - first);
-    }
 }
 
 static uint32_t run_records(void *user, struct partition *base, struct run *run)
@@ -185,8 +245,7 @@ static uint32_t run_records(void *user, struct partition *base, struct run *run)
         i = dispatch_group(ctx, data, order, i, run->count, all);
     asan_poison(worker->event, HOST_EVENT_SIZE); /* an event is valid until its handler returns */
     ctx->record = NULL;
-    worker->crash_record = NULL;
-    count_run(ctx, run, from, i);
+    count_add(&host_counters(worker, p->app)->applied, i - from);
     host_run_end(ctx);
     host_leave(worker);
     return i;

@@ -65,16 +65,13 @@ s4_status feeder_give(struct feeder *feeder, const struct value *event)
 }
 
 /* The source callback emitted one event, which is whole. */
-s4_status host_source_emitted(struct host_ctx *ctx)
+void host_source_emitted(struct host_ctx *ctx)
 {
     struct feeder *feeder = ctx->feeder;
     emitter_commit(ctx->emitter);
     emitter_begin(ctx->emitter);
-    feeder->given++;
-    count_add(&ctx->app->feed_counters.injected, 1);
-    if (UNLIKELY(feeder->given % FEED_BATCH == 0))
+    if (UNLIKELY(++feeder->given % FEED_BATCH == 0))
         ctx->emission.keyless = keyless_slot(feeder);
-    return S4_OK;
 }
 
 static s4_status step_source(struct engine *engine, struct feeder *feeder)
@@ -88,8 +85,11 @@ static s4_status step_source(struct engine *engine, struct feeder *feeder)
     ctx->emitter = &app->feed_emitter;
     ctx->emission = (struct emission){ .time = feeder->now_us, .flags = RECORD_INJECTED,
                                        .keyless = keyless_slot(feeder) };
+    ctx->run_us = feeder->now_us;
+    uint64_t before = feeder->given;
     emitter_begin(ctx->emitter);
     s4_status status = app->code->source(&ctx->pub, FEED_BUDGET);
+    count_add(&app->feed_counters.injected, feeder->given - before);
     if (ctx->failed == S4_OK) {
         emitter_commit(ctx->emitter);
         return status;

@@ -68,7 +68,11 @@ struct host_subscription {
 
 struct host_pair {
     struct route route;
-    codec_get_fn *get;          /* NULL: of no stream (unused) */
+    codec_get_fn *get;
+    event_fn *fast;             /* its only handler, if nothing stands between an event and it (no TTL,
+                                   trigger, output by events or mailbox); else NULL */
+    uint32_t fast_prototype;
+    bool plain;                 /* the type decodes without the arena */
     uint32_t stream;
     uint32_t n_subs;
     struct host_subscription *subs; /* owned */
@@ -82,6 +86,8 @@ struct host_stream {
     bool shed;
     uint32_t n_routes;
     const struct route **routes; /* owned array, into the pairs */
+    const struct route *simple; /* the only one, if it always gives one record and no event clock
+                                   runs; else NULL */
     struct intake_stream intake; /* the same for feeds and injections */
     struct time_attribute clock;
 };
@@ -256,6 +262,7 @@ struct host_ctx {
     uint32_t published;         /* rows of this call */
     struct request_job *jobs;   /* asked in this call, newest first */
     struct emission emission;
+    uint64_t run_us;            /* the time of events that have none of their own */
     const struct record *record; /* the event; NULL: none */
     struct feeder *feeder;      /* CALL_SOURCE */
     char cause[HOST_CAUSE_MAX];
@@ -278,8 +285,6 @@ struct host_worker {
     struct buffer key_parts[KEY_PARTS_MAX]; /* scratch for s4_key */
     uint64_t runs;              /* for sampling */
     uint64_t due_us;            /* the earliest of its partitions */
-    /* For the crash note: what runs now. Read by a signal handler on the same thread. */
-    const struct record *volatile crash_record;
 };
 
 static inline struct host_counters *host_counters(struct host_worker *worker,
@@ -366,6 +371,22 @@ void host_times(struct host_partition *partition);
 /* Ends a call that did more than emit, or failed: commits or takes back. Answers the call's status. */
 s4_status host_call_end(struct host_ctx *ctx, s4_status returned);
 
+/* Did the call do nothing but emit, and succeed? The hot path asks only this. */
+static inline bool host_call_is_plain(const struct host_ctx *ctx, s4_status returned)
+{
+    return ((uint32_t)returned | (uint32_t)ctx->failed | ctx->asked) == 0 && ctx->outputs == 0;
+}
+
+/* The end of such a call. */
+static inline void host_call_commit(struct host_ctx *ctx)
+{
+    struct emitter *emitter = ctx->emitter;
+    if (emitter->emitted == 0)
+        return;
+    count_add(&host_counters(ctx->worker, ctx->app)->emitted, emitter->emitted);
+    emitter_commit(emitter);
+}
+
 /* Calls one of the class's plain callbacks of an instance. */
 s4_status host_call(struct host_ctx *ctx, struct host_prototype *prototype, uint32_t number,
                     enum call_kind kind, s4_status (*fn)(s4_ctx *, void *));
@@ -377,6 +398,10 @@ bool host_deliver(struct host_ctx *ctx, struct host_pair *pair, uint32_t sub,
 /* Like it for an instance that exists and takes events. */
 void host_deliver_now(struct host_ctx *ctx, struct host_prototype *prototype, event_fn *on_event,
                       uint32_t number, const struct record *record, const void *event);
+
+/* The end of an event's call that did more than emit, or failed. */
+void host_event_end(struct host_ctx *ctx, struct host_prototype *prototype, uint32_t number,
+                    const struct record *record, s4_status returned);
 
 /* Makes an instance of a key and calls create. */
 s4_status host_instance_make(struct host_ctx *ctx, struct host_prototype *prototype, uint64_t hash,
@@ -519,7 +544,7 @@ s4_status host_stream_for_injection(struct engine *engine, const char *app_name,
                                     struct host_app **app, struct host_stream **stream,
                                     struct diag *diag) MUST_USE;
 /* One event of a source was emitted: it is whole; begins the next. */
-s4_status host_source_emitted(struct host_ctx *ctx);
+void host_source_emitted(struct host_ctx *ctx);
 
 /* ---- inject.c ------------------------------------------------------------------------------ */
 

@@ -165,14 +165,12 @@ static void take_mail(struct host_ctx *ctx, struct host_prototype *prototype, ui
     const struct record *record = (const struct record *)(const void *)mail->data;
     struct host_pair *pair = &ctx->app->pairs[mail->number];
     ctx->record = record;
-    ctx->worker->crash_record = record;
     ctx->emission.hop = (uint8_t)(record->hop + (record->hop < UINT8_MAX));
     const void *event = host_decode(ctx->worker, pair, record);
     if (event)
         host_deliver_now(ctx, prototype, pair->subs[mail->note].on_event, number, record, event);
     else
         host_dead_letter(ctx, record, prototype, S4_NO_MEMORY, "out of memory for the event");
-    ctx->worker->crash_record = NULL;
     ctx->record = NULL;
 }
 

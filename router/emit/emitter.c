@@ -25,12 +25,15 @@
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define PAGE          4096u
 #define OVERSIZE_MIN  (128 * KIB)
+#define TEXT_HEAD_MAX (sizeof(struct record) + 32) /* header and the room of a key of 16 bytes */
 
 s4_status emitter_init(struct emitter *emitter, const struct emitter_options *options,
                        uint32_t emits_max)
 {
     *emitter = (struct emitter){ .options = *options, .emits_max = emits_max };
     emitter->sealed_end = &emitter->sealed;
+    emitter->workers = options->map->worker;
+    emitter->slots = options->map->slots;
     keys_init(&emitter->keys);
     emitter->open = mem_calloc(options->workers, sizeof *emitter->open);
     emitter->marks = mem_calloc(options->workers, sizeof *emitter->marks);
@@ -291,7 +294,7 @@ ALWAYS_INLINE s4_status put_record(struct emitter *emitter, const struct head *h
 {
     if (UNLIKELY(emitter->emitted >= emitter->emits_max))
         return S4_FULL;
-    uint16_t worker = emitter->options.map->worker[head->slot];
+    uint16_t worker = emitter->workers[head->slot];
     struct block *block = emitter->open[worker].block;
     if (LIKELY(block != NULL)) {
         mark(emitter, worker);
@@ -371,7 +374,7 @@ static s4_status put_to_keys(struct emitter *emitter, const struct route *route,
         const struct key_at *key = keys_at(&emitter->keys, i);
         struct head head = { .key = keys_bytes(&emitter->keys, key), .key_len = key->len,
                              .hash = key->hash, .stream = route->number,
-                             .slot = slot_of_hash(key->hash, emitter->options.map->slots) };
+                             .slot = slot_of_hash(key->hash, emitter->slots) };
         TRY(put_record(emitter, &head, emission, put, source));
     }
     return S4_OK;
@@ -385,7 +388,7 @@ static s4_status put_keyless(struct emitter *emitter, const struct route *route,
         return put_to_slot(emitter, route, emission->keyless, emission, put, source);
     if (route->kind == ROUTE_SLOT)
         return put_to_slot(emitter, route, route->slot, emission, put, source);
-    for (uint32_t slot = 0; slot < emitter->options.map->slots; slot++)
+    for (uint32_t slot = 0; slot < emitter->slots; slot++)
         TRY(put_to_slot(emitter, route, (uint16_t)slot, emission, put, source));
     return S4_OK;
 }
@@ -407,20 +410,66 @@ static inline size_t text_len(const char *text, bool *wide)
     return strlen(text);
 }
 
-/* The hot path: the key is one text of the event. A text that is the field's default is absent, as
- * protobuf-c has it; such types go the general way, through keys_of_message. */
-static s4_status emit_text(struct emitter *emitter, const struct route *route,
-                           const struct emission *emission, const char *text, const void *message)
+/* The general way for a text that is a key. */
+__attribute__((noinline)) static s4_status emit_text_slowly(struct emitter *emitter,
+                                                            const struct route *route,
+                                                            const struct emission *emission,
+                                                            const struct head *head,
+                                                            const void *message)
+{
+    if (head->key_len > RECORD_KEY_MAX)
+        return S4_TOO_LARGE;
+    struct message_source source = { .route = route, .message = message };
+    return put_record(emitter, head, emission, put_message, &source);
+}
+
+/* The hot path: the key is one short text of the event, and the destination's block has room. Text and
+ * header are written as in put_head; what is checked and counted is what put_record does. */
+static inline s4_status emit_text(struct emitter *emitter, const struct route *route,
+                                  const struct emission *emission, const char *text,
+                                  const void *message)
 {
     bool wide;
     size_t len = text_len(text, &wide);
-    if (UNLIKELY(len > RECORD_KEY_MAX))
-        return S4_TOO_LARGE;
-    struct head head = { .key = text, .key_len = len, .hash = hash_bytes(text, len),
-                         .stream = route->number, .wide = wide };
-    head.slot = slot_of_hash(head.hash, emitter->options.map->slots);
-    struct message_source source = { .route = route, .message = message };
-    return put_record(emitter, &head, emission, put_message, &source);
+    uint64_t hash = hash_bytes(text, len);
+    uint16_t slot = slot_of_hash(hash, emitter->slots);
+    uint16_t worker = emitter->workers[slot];
+    struct block *block = emitter->open[worker].block;
+    if (UNLIKELY(!wide || !block || emitter->emitted >= emitter->emits_max ||
+                 block->used + TEXT_HEAD_MAX > block->capacity)) {
+        struct head head = { .key = text, .key_len = len, .hash = hash, .stream = route->number,
+                             .slot = slot, .wide = wide };
+        return emit_text_slowly(emitter, route, emission, &head, message);
+    }
+    if (emitter->open[worker].call != emitter->call)
+        mark(emitter, worker);
+    char *at = block->data + block->used;
+    struct record *record = (struct record *)(void *)at;
+    uint16_t key_len = (uint16_t)len;
+    memcpy(at + sizeof *record, &key_len, sizeof key_len);
+    _mm_storeu_si128((void *)(at + sizeof *record + 2), _mm_loadu_si128((const void *)text));
+    memset(at + sizeof *record + 2 + len, 0, 8);
+    size_t size = sizeof *record + record_key_room(len);
+    struct codec_alias alias = { .field_offset = route->spec.text_offset,
+                                 .off = sizeof *record + 2, .len = (uint32_t)len };
+    int64_t n = route->put(route->codec, message, at, at + size, block->data + block->capacity,
+                           &alias);
+    if (UNLIKELY(n < 0)) {
+        struct head head = { .key = text, .key_len = len, .hash = hash, .stream = route->number,
+                             .slot = slot, .wide = wide };
+        return emit_text_slowly(emitter, route, emission, &head, message);
+    }
+    size += (size_t)n;
+    *record = (struct record){ .len = (uint32_t)size, .stream = route->number,
+                               .flags = emission->flags, .hop = emission->hop, .key_hash = hash,
+                               .time = emission->time, .src = emitter->src, .dst = slot,
+                               .seq = ++emitter->links[slot] };
+    block->used += (uint32_t)size;
+    block->count++;
+    if (emission->hop > block->hops)
+        block->hops = emission->hop;
+    emitter->emitted++;
+    return S4_OK;
 }
 
 s4_status emitter_emit(struct emitter *emitter, const struct route *route,

@@ -60,6 +60,8 @@ struct emitter_mark {
 struct emitter {
     struct emitter_options options;
     struct emitter_open *open;      /* per destination */
+    const uint16_t *workers;        /* the map's: destination per slot */
+    uint32_t slots;
     uint64_t call;
     uint32_t emitted;               /* records of this call */
     uint32_t emits_max;             /* of one call */
@@ -86,17 +88,18 @@ static inline void emitter_source(struct emitter *emitter, uint16_t src, uint32_
     emitter->links = links;
 }
 
+/* Between two calls `emitted` and `n_marks` are 0, so that a call that emits nothing pays nothing. */
 static inline void emitter_begin(struct emitter *emitter)
 {
     emitter->call++;
-    emitter->emitted = 0;
-    emitter->n_marks = 0;
 }
 
 void emitter_send_sealed(struct emitter *emitter);
 
 static inline void emitter_commit(struct emitter *emitter)
 {
+    emitter->emitted = 0;
+    emitter->n_marks = 0;
     if (UNLIKELY(emitter->sealed != NULL))
         emitter_send_sealed(emitter);
 }

@@ -94,8 +94,10 @@ s4_status key_spec_compile(const struct type *type, const char *text, struct key
     const struct key_part *only = &made.parts[0];
     const struct field *leaf = only->path[0];
     if (made.n_parts == 1 && only->depth == 1 && leaf->type == PROTOBUF_C_TYPE_STRING &&
-        !only->repeated && leaf->oneof < 0 && !leaf->has_default)
+        !only->repeated && leaf->oneof < 0 && !leaf->has_default) {
         made.text_offset = leaf->offset;
+        made.text_required = leaf->label == PROTOBUF_C_LABEL_REQUIRED;
+    }
     *spec = made;
     return S4_OK;
 }

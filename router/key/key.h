@@ -36,6 +36,7 @@ struct key_spec {
     struct key_part parts[KEY_PARTS_MAX];
     /* The commonest key by far, one text of the event itself: its image offset; else FIELD_NONE. */
     uint32_t text_offset;
+    bool text_required; /* and it is a required attribute: every event has exactly one key */
     bool repeated; /* some part is */
 };
 

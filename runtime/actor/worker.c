@@ -46,7 +46,7 @@ struct worker {
     struct block_runs *free_runs;
     uint32_t *counts;        /* per slot; all zero between two blocks */
     uint16_t *touched;
-    uint16_t *places;        /* scratch: destination of the i-th record */
+    uint32_t *places;        /* scratch: destination and place of the i-th record */
     uint32_t places_max;
     pthread_t thread;
     bool has_thread;
@@ -222,17 +222,21 @@ uint64_t partition_clear(struct worker *worker, struct partition *partition)
 
 /* ---- taking a block in --------------------------------------------------------------------- */
 
-/* Counts the records per destination; answers how many destinations there are. */
+/* Counts the records per destination, and notes place and destination of each; answers how many
+ * destinations there are. */
 static uint32_t sort_count(struct worker *worker, const struct block *block)
 {
     uint32_t n_touched = 0;
-    uint32_t i = 0;
-    const struct record *end = block_end(block);
-    for (const struct record *r = block_first(block); r < end; r = record_next(r)) {
-        uint16_t slot = r->dst;
-        if (worker->counts[slot]++ == 0)
-            worker->touched[n_touched++] = slot;
-        worker->places[i++] = slot;
+    uint32_t *place = worker->places;
+    const char *at = block->data;
+    const char *end = block->data + block->used;
+    while (at < end) {
+        const struct record *record = (const struct record *)(const void *)at;
+        uint32_t slot = record->dst;
+        *place++ = slot << 16 | (uint32_t)((size_t)(at - block->data) / ORDER_UNIT);
+        if (UNLIKELY(worker->counts[slot]++ == 0))
+            worker->touched[n_touched++] = (uint16_t)slot;
+        at += record->len;
     }
     return n_touched;
 }
@@ -258,20 +262,17 @@ static void sort_runs(struct worker *worker, struct block_runs *runs, uint32_t n
 
 static void sort_place(struct worker *worker, struct block_runs *runs)
 {
-    const struct block *block = runs->block;
-    const struct record *end = block_end(block);
-    uint32_t i = 0;
-    for (const struct record *r = block_first(block); r < end; r = record_next(r)) {
-        size_t offset = (size_t)((const char *)r - block->data);
-        runs->order[worker->counts[worker->places[i++]]++] = (uint16_t)(offset / ORDER_UNIT);
-    }
+    uint16_t *order = runs->order;
+    uint32_t *counts = worker->counts;
+    for (const uint32_t *p = worker->places, *end = p + runs->block->count; p < end; p++)
+        order[counts[*p >> 16]++] = (uint16_t)*p;
 }
 
 static bool scratch_grow(struct worker *worker, uint32_t records)
 {
     if (records <= worker->places_max)
         return true;
-    uint16_t *places = mem_realloc(worker->places, records * sizeof *places);
+    uint32_t *places = mem_realloc(worker->places, records * sizeof *places);
     if (!places)
         return false;
     worker->places = places;
