@@ -58,6 +58,7 @@ static s4_status make_stream(struct host_app *app, uint32_t i)
     struct host_stream *s = &app->streams[i];
     s->name = stream->name;
     s->type = find_type(app, stream->type, NULL);
+    s->descriptor = s->type ? s->type->descriptor : NULL;
     s->internal = !stream->external;
     s->shed = stream->full == S4__GRAPH__STREAM__FULL__SHED;
     CHECK(s->type);
@@ -95,7 +96,8 @@ static s4_status make_pair(struct host_app *app, uint32_t i, struct diag *diag)
     if (pair->kind == S4__GRAPH__PAIR__KIND__SINGLETON)
         p->route.slot = app->prototypes[pair->prototype].singleton_slot;
     if (pair->kind == S4__GRAPH__PAIR__KIND__KEYED)
-        return compile_key(stream->type, pair->key, pair->n_key, &p->route.spec, NULL, diag);
+        TRY(compile_key(stream->type, pair->key, pair->n_key, &p->route.spec, NULL, diag));
+    route_init(&p->route);
     return S4_OK;
 }
 

@@ -103,6 +103,7 @@ s4_status host_call_end(struct host_ctx *ctx, s4_status returned)
         host_jobs_drop(ctx);
     }
     ctx->failed = S4_OK;
+    ctx->touched = 0;
     ctx->published = 0;
     ctx->asked = false;
     ctx->wait = false;

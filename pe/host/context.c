@@ -23,6 +23,7 @@ static inline const struct host_ctx *host_of_const(const s4_ctx *ctx)
 
 static s4_status fail(struct host_ctx *ctx, s4_status status, const char *cause)
 {
+    ctx->touched = 1;
     if (ctx->failed == S4_OK) {
         ctx->failed = status;
         snprintf(ctx->cause, sizeof ctx->cause, "%s", cause);
@@ -42,7 +43,7 @@ static struct instance *instance_of(const struct host_ctx *ctx)
 
 /* ---- emit ---------------------------------------------------------------------------------- */
 
-static s4_status emit_failed(struct host_ctx *ctx, const struct host_stream *stream,
+__attribute__((noinline, cold)) static s4_status emit_failed(struct host_ctx *ctx, const struct host_stream *stream,
                              s4_status status)
 {
     char cause[HOST_CAUSE_MAX];
@@ -72,37 +73,66 @@ static void count_unrouted(struct host_ctx *ctx, const struct host_stream *strea
     count_add(stream->n_routes ? &counters->absent_keys : &counters->unheard, 1);
 }
 
-/* Several routes, keys or an event clock: the general way. */
+/* Several routes, keys, an event clock, or a mistake: the general way. */
 __attribute__((noinline)) static s4_status emit_all(struct host_ctx *ctx,
                                                     const struct host_stream *stream,
                                                     const ProtobufCMessage *event)
 {
+    if (event->descriptor != stream->type->descriptor)
+        return emit_failed(ctx, stream, S4_TYPE);
     if (stream->clock.field)
         stamp(ctx, stream, event);
     uint32_t before = ctx->emitter->emitted;
-    for (uint32_t i = 0; i < stream->n_routes; i++)
-        TRY(emitter_emit(ctx->emitter, stream->routes[i], &ctx->emission, event));
+    for (uint32_t i = 0; i < stream->n_routes; i++) {
+        s4_status status =
+            emitter_emit(ctx->emitter, stream->routes[i], &ctx->emission, event);
+        if (status != S4_OK)
+            return emit_failed(ctx, stream, status);
+    }
     if (ctx->emitter->emitted == before)
         count_unrouted(ctx, stream);
     return S4_OK;
 }
 
-static s4_status emit(s4_ctx *pub, const s4_stream *handle, const ProtobufCMessage *event)
+HOT static s4_status emit(s4_ctx *pub, const s4_stream *handle, const ProtobufCMessage *event)
 {
     struct host_ctx *ctx = host_of(pub);
     const struct host_stream *stream = &ctx->app->streams[*handle->number];
-    if (UNLIKELY(!allowed(ctx, IN_EVENTS | BIT(CALL_SOURCE))))
-        return fail(ctx, S4_STATE, "s4_emit is not allowed in this callback");
-    if (UNLIKELY(event->descriptor != stream->type->descriptor))
-        return emit_failed(ctx, stream, S4_TYPE);
-    s4_status status = LIKELY(stream->simple != NULL)
-                           ? emitter_emit(ctx->emitter, stream->simple, &ctx->emission, event)
-                           : emit_all(ctx, stream, event);
-    if (UNLIKELY(status != S4_OK))
-        return emit_failed(ctx, stream, status);
-    if (ctx->kind == CALL_SOURCE)
-        host_source_emitted(ctx);
-    return S4_OK;
+    const struct route *route = stream->simple;
+    if (UNLIKELY(!route || event->descriptor != stream->descriptor))
+        return emit_all(ctx, stream, event);
+    s4_status status = route->emit(ctx->emitter, route, &ctx->emission, event);
+    return LIKELY(status == S4_OK) ? S4_OK : emit_failed(ctx, stream, status);
+}
+
+/* A source's event that may give several records is whole or not at all. */
+__attribute__((noinline)) static s4_status emit_source_all(struct host_ctx *ctx,
+                                                           const struct host_stream *stream,
+                                                           const ProtobufCMessage *event)
+{
+    host_source_emits(ctx);
+    s4_status status = emit_all(ctx, stream, event);
+    host_source_emitted(ctx, status);
+    return status;
+}
+
+/* From a source: most events give one record, which is written or not, so that there is nothing to take
+ * back, and what fills up leaves when the source returns. */
+HOT static s4_status emit_source(s4_ctx *pub, const s4_stream *handle,
+                                 const ProtobufCMessage *event)
+{
+    struct host_ctx *ctx = host_of(pub);
+    const struct host_stream *stream = &ctx->app->streams[*handle->number];
+    const struct route *route = stream->simple;
+    if (UNLIKELY(!route || route->kind != ROUTE_KEYED || event->descriptor != stream->descriptor))
+        return emit_source_all(ctx, stream, event);
+    s4_status status = route->emit(ctx->emitter, route, &ctx->emission, event);
+    return LIKELY(status == S4_OK) ? S4_OK : emit_failed(ctx, stream, status);
+}
+
+static s4_status emit_refused(s4_ctx *pub, const s4_stream *handle, const ProtobufCMessage *event)
+{
+    return fail(host_of(pub), S4_STATE, "s4_emit is not allowed in this callback");
 }
 
 /* ---- outputs ------------------------------------------------------------------------------- */
@@ -182,6 +212,7 @@ static s4_status publish(s4_ctx *pub, const s4_output *handle, const ProtobufCMe
     if (row->descriptor != output->type->descriptor)
         return output_failed(ctx, output, S4_TYPE, "publish to");
     ctx->outputs |= UINT64_C(1) << number;
+    ctx->touched = 1;
     s4_status status = publish_row(ctx, output, &ctx->partition->outputs[number], row);
     if (UNLIKELY(status != S4_OK))
         return output_failed(ctx, output, status, "publish to");
@@ -199,6 +230,7 @@ static s4_status unpublish(s4_ctx *pub, const s4_output *handle, const ProtobufC
     if (!output->table)
         return output_failed(ctx, output, S4_TYPE, "unpublish from a log,");
     ctx->outputs |= UINT64_C(1) << number;
+    ctx->touched = 1;
     const struct key_at *key;
     s4_status status = row_key(ctx, output, row, &key);
     if (status == S4_OK)
@@ -537,38 +569,41 @@ static void *job_app_data(const s4_job *job)
     return host_job_app(job)->data;
 }
 
-const struct s4_host host_services = {
-    .size = sizeof(struct s4_host),
-    .emit = emit,
-    .publish = publish,
-    .unpublish = unpublish,
-    .ask = ask,
-    .wait = wait_answer,
-    .timer_set = timer_set,
-    .timer_cancel = timer_cancel,
-    .reply = reply,
-    .answer = host_job_answer,
-    .fail = fail_call,
-    .time_us = time_us,
-    .id = next_id,
-    .random = random_bits,
-    .key_text = key_part_text,
-    .key_integer = key_part_integer,
-    .params = params,
-    .app_params = app_params,
-    .alloc = heap_alloc,
-    .realloc = heap_realloc,
-    .free = heap_free,
-    .set_app_data = set_app_data,
-    .app_data = app_data,
-    .partition = partition_number,
-    .partitions = partition_count,
-    .log = log_line,
-    .save = save_bytes,
-    .load = load_bytes,
-    .job_params = job_params,
+/* All services but s4_emit, which differs by what is called. */
+#define SERVICES \
+    .size = sizeof(struct s4_host), \
+    .publish = publish, \
+    .unpublish = unpublish, \
+    .ask = ask, \
+    .wait = wait_answer, \
+    .timer_set = timer_set, \
+    .timer_cancel = timer_cancel, \
+    .reply = reply, \
+    .answer = host_job_answer, \
+    .fail = fail_call, \
+    .time_us = time_us, \
+    .id = next_id, \
+    .random = random_bits, \
+    .key_text = key_part_text, \
+    .key_integer = key_part_integer, \
+    .params = params, \
+    .app_params = app_params, \
+    .alloc = heap_alloc, \
+    .realloc = heap_realloc, \
+    .free = heap_free, \
+    .set_app_data = set_app_data, \
+    .app_data = app_data, \
+    .partition = partition_number, \
+    .partitions = partition_count, \
+    .log = log_line, \
+    .save = save_bytes, \
+    .load = load_bytes, \
+    .job_params = job_params, \
     .job_app_data = job_app_data,
-};
+
+const struct s4_host host_services = { SERVICES .emit = emit };
+const struct s4_host host_services_source = { SERVICES .emit = emit_source };
+const struct s4_host host_services_quiet = { SERVICES .emit = emit_refused };
 
 /* Text parts in the middle of a composite key have no NUL behind: hand out a copy. */
 const char *host_key_terminated(struct host_ctx *ctx, uint32_t part, const char *text, size_t size)

@@ -19,17 +19,16 @@ const void *host_decode(struct host_worker *worker, const struct host_pair *pair
 }
 
 /* A repeat is dropped and counted; a gap cannot be while connections do not fail. */
-static bool judged_away(struct host_ctx *ctx, const struct record *record, enum link_verdict verdict)
+static void judged_away(struct host_ctx *ctx, const struct record *record, enum link_verdict verdict)
 {
     struct host_counters *counters = host_counters(ctx->worker, ctx->app);
     if (verdict == LINK_REPEAT) {
         count_add(&counters->link_repeats, 1);
-        return true;
+        return;
     }
     engine_fault(ctx->app->engine,
                  "app %s: link %u -> %u: got record %u, a record before it is missing",
                  ctx->app->graph->app, record->src, record->dst, record->seq);
-    return true;
 }
 
 /* One record to all who hear it, the general way. False: the partition stalls before it is done. */
@@ -65,57 +64,34 @@ __attribute__((noinline)) static bool dispatch_slowly(struct host_ctx *ctx,
 #define BUSY (INSTANCE_WAITING | INSTANCE_QUEUED | INSTANCE_PARKED)
 
 /* The hot path: a pair with one plain handler, an instance that exists and takes events. False: the
- * general way must look. */
+ * general way must look. The caller has set the context up for the pair. */
 static inline bool dispatch_fast(struct host_ctx *ctx, const struct host_pair *pair,
+                                 struct instances *table, uint32_t now_ms, uint8_t dirty,
                                  const struct record *record)
 {
-    struct host_partition *p = ctx->partition;
-    struct instances *table = &p->tables[pair->fast_prototype];
     uint32_t number = instances_find(table, record->key_hash, record_key(record),
                                      record_key_len(record));
     if (UNLIKELY(number == INSTANCE_NONE))
         return false;
     struct instance *instance = instances_at(table, number);
-    if (UNLIKELY((instance->flags & BUSY) | instance->failures))
-        return false;
-    struct host_prototype *prototype = &ctx->app->prototypes[pair->fast_prototype];
     const void *event = host_decode(ctx->worker, pair, record);
-    if (UNLIKELY(!event))
+    if (UNLIKELY((instance->flags & BUSY) | instance->failures | !event))
         return false;
-    instance->last_ms = p->now_ms[pair->fast_prototype];
-    ctx->prototype = prototype;
-    ctx->table = table;
+    instance->last_ms = now_ms;
+    instance->flags |= dirty;
     ctx->number = number;
-    ctx->kind = CALL_EVENT;
     emitter_begin(ctx->emitter);
     s4_status status = pair->fast(&ctx->pub, instance_state(table, instance), event);
-    if (UNLIKELY(!host_call_is_plain(ctx, status))) {
-        host_event_end(ctx, prototype, number, record, status);
-        return true;
-    }
-    host_call_commit(ctx);
-    instance->flags |= prototype->dirty_flag;
+    if (LIKELY(host_call_is_plain(ctx, status)))
+        host_call_commit(ctx);
+    else
+        host_event_end(ctx, ctx->prototype, number, record, status);
     return true;
 }
 
-static inline bool dispatch_record(struct host_ctx *ctx, const struct record *record)
+static inline uint8_t next_hop(const struct record *record)
 {
-    struct host_partition *p = ctx->partition;
-    if (LIKELY(!p->resuming)) {
-        enum link_verdict verdict = link_judge(&p->links_in, record);
-        if (UNLIKELY(verdict != LINK_APPLY) && judged_away(ctx, record, verdict))
-            return true;
-        ctx->record = record;
-        ctx->emission.hop = (uint8_t)(record->hop + (record->hop < UINT8_MAX));
-        if (LIKELY(record->stream < ctx->app->n_pairs)) {
-            const struct host_pair *pair = &ctx->app->pairs[record->stream];
-            if (LIKELY(pair->fast != NULL) && LIKELY(dispatch_fast(ctx, pair, record)))
-                return true;
-        }
-    }
-    ctx->record = record;
-    ctx->emission.hop = (uint8_t)(record->hop + (record->hop < UINT8_MAX));
-    return dispatch_slowly(ctx, record);
+    return (uint8_t)(record->hop + (record->hop < UINT8_MAX));
 }
 
 static inline const struct record *record_at(const char *data, uint16_t offset)
@@ -173,30 +149,87 @@ static void count_stretch(struct host_ctx *ctx, uint16_t stream, uint32_t n)
         count_add(&counters->prototypes[pair->subs[s].prototype].events, n);
 }
 
+static inline void fetch_ahead(const struct host_app *app, const char *data, const uint16_t *order,
+                               uint32_t i, uint32_t all, uint32_t hearer)
+{
+    if (UNLIKELY(i + HOST_AHEAD_INDEX >= all))
+        return;
+    fetch_index(app, record_at(data, order[i + HOST_AHEAD_INDEX]), hearer);
+    fetch_entry(app, record_at(data, order[i + HOST_AHEAD_ENTRY]), hearer);
+}
+
+/* A stretch of records of one stream whose pair is fast, from i on; answers where it ends: at n, at
+ * another stream, or at a record that needs the general way. */
+HOT static uint32_t stretch_fast(struct host_ctx *ctx, const struct host_pair *pair,
+                                 const char *data, const uint16_t *order, uint32_t i, uint32_t n,
+                                 uint32_t all)
+{
+    struct host_partition *p = ctx->partition;
+    const struct host_app *app = ctx->app;
+    uint32_t hearer = pair->fast_prototype;
+    struct instances *table = &p->tables[hearer];
+    uint32_t now_ms = p->now_ms[hearer];
+    uint16_t stream = pair->route.number;
+    ctx->prototype = &ctx->app->prototypes[hearer];
+    ctx->table = table;
+    ctx->kind = CALL_EVENT;
+    uint8_t dirty = ctx->prototype->dirty_flag;
+    uint8_t hop = record_at(data, order[i])->hop;
+    ctx->emission.hop = next_hop(record_at(data, order[i]));
+    for (; i < n; i++) {
+        fetch_ahead(app, data, order, i, all, hearer);
+        const struct record *record = record_at(data, order[i]);
+        if (UNLIKELY(record->stream != stream || !link_is_next(&p->links_in, record)))
+            break;
+        ctx->record = record;
+        if (UNLIKELY(record->hop != hop)) {
+            hop = record->hop;
+            ctx->emission.hop = next_hop(record);
+        }
+        if (UNLIKELY(!dispatch_fast(ctx, pair, table, now_ms, dirty, record)))
+            break;
+        link_count(&p->links_in, record);
+    }
+    return i;
+}
+
+/* One record, the general way. False: the partition stalls. */
+static bool dispatch_one(struct host_ctx *ctx, const struct record *record)
+{
+    struct host_partition *p = ctx->partition;
+    if (!p->resuming) {
+        enum link_verdict verdict = link_judge(&p->links_in, record);
+        if (UNLIKELY(verdict != LINK_APPLY)) {
+            judged_away(ctx, record, verdict);
+            return true;
+        }
+    }
+    ctx->record = record;
+    ctx->emission.hop = next_hop(record);
+    return dispatch_slowly(ctx, record);
+}
+
 /* The records [i, n) of a run; order[n..all) are those of later runs. */
 static uint32_t dispatch_group(struct host_ctx *ctx, const char *data, const uint16_t *order,
                                uint32_t i, uint32_t n, uint32_t all)
 {
     const struct host_app *app = ctx->app;
-    uint32_t start = i;
-    uint16_t stream = record_at(data, order[i])->stream;
-    uint32_t hearer = first_hearer(app, record_at(data, order[i]));
-    for (; i < n; i++) {
-        if (LIKELY(i + HOST_AHEAD_INDEX < all))
-            fetch_index(app, record_at(data, order[i + HOST_AHEAD_INDEX]), hearer);
-        if (LIKELY(i + HOST_AHEAD_ENTRY < all))
-            fetch_entry(app, record_at(data, order[i + HOST_AHEAD_ENTRY]), hearer);
+    while (i < n) {
         const struct record *record = record_at(data, order[i]);
-        if (UNLIKELY(record->stream != stream)) {
-            count_stretch(ctx, stream, i - start);
-            start = i;
-            stream = record->stream;
-            hearer = first_hearer(app, record);
+        uint16_t stream = record->stream;
+        uint32_t start = i;
+        if (stream < app->n_pairs && app->pairs[stream].fast && !ctx->partition->resuming)
+            i = stretch_fast(ctx, &app->pairs[stream], data, order, i, n, all);
+        bool stalls = false;
+        if (i < n && (i == start || record_at(data, order[i])->stream == stream)) {
+            fetch_ahead(app, data, order, i, all, first_hearer(app, record));
+            stalls = !dispatch_one(ctx, record_at(data, order[i]));
+            i += !stalls;
         }
-        if (UNLIKELY(!dispatch_record(ctx, record)))
+        count_stretch(ctx, stream, i - start);
+        if (stalls)
             break;
     }
-    count_stretch(ctx, stream, i - start);
     return i;
 }
 

@@ -11,8 +11,6 @@
 #include "runtime/base/asan.h"
 #include "runtime/base/hash.h"
 
-#define FEED_INTAKE   (LINK_INTAKE + 0) /* source of what feeds give */
-#define INJECT_INTAKE (LINK_INTAKE + 1) /* source of injected batches */
 
 uint64_t host_now_ns(void)
 {
@@ -175,8 +173,8 @@ static s4_status build(struct engine *engine)
     engine->all_workers = o->nodes * o->workers;
     engine->map.slots = o->slots;
     engine->map.worker = mem_calloc(o->slots, sizeof *engine->map.worker);
-    engine->inject_intake = (uint16_t)(INJECT_INTAKE + 2 * o->node);
-    engine->feed_intake = (uint16_t)(FEED_INTAKE + 2 * o->node);
+    engine->feed_intake = link_intake(o->slots, 2 * o->node);
+    engine->inject_intake = link_intake(o->slots, 2 * o->node + 1);
     if (!engine->map.worker)
         return S4_NO_MEMORY;
     for (uint32_t slot = 0; slot < o->slots; slot++)
@@ -316,14 +314,14 @@ bool engine_step_worker(struct engine *engine, uint32_t worker)
 
 /* ---- deploy -------------------------------------------------------------------------------- */
 
-static s4_status make_emitter(struct host_app *app, struct emitter *emitter,
+static s4_status make_emitter(struct host_app *app, struct emitter *emitter, uint32_t emits_max,
                               void (*send)(void *, struct block *), void *user)
 {
     struct engine *engine = app->engine;
     struct emitter_options options = { .map = &engine->map, .pool = engine->pool,
                                        .workers = engine->all_workers, .app = app->number,
                                        .send = send, .user = user };
-    return emitter_init(emitter, &options, app->emits_max);
+    return emitter_init(emitter, &options, emits_max);
 }
 
 static s4_status make_emitters(struct host_app *app)
@@ -331,14 +329,15 @@ static s4_status make_emitters(struct host_app *app)
     struct engine *engine = app->engine;
     for (uint32_t i = 0; i < engine->n_workers; i++) {
         struct host_worker *w = &engine->workers[i];
-        TRY(make_emitter(app, &w->emitters[app->number % ENGINE_APPS_MAX], send_from_worker, w));
+        TRY(make_emitter(app, &w->emitters[app->number % ENGINE_APPS_MAX], app->emits_max,
+                         send_from_worker, w));
         memset(host_counters(w, app), 0, sizeof(struct host_counters));
     }
     bool own_thread = engine->options.feed_thread;
-    TRY(make_emitter(app, &app->feed_emitter, own_thread ? send_from_outside : send_from_worker,
+    TRY(make_emitter(app, &app->feed_emitter, UINT32_MAX, own_thread ? send_from_outside : send_from_worker,
                      own_thread ? (void *)engine : (void *)&engine->workers[0]));
     emitter_source(&app->feed_emitter, engine->feed_intake, app->feed_links);
-    TRY(make_emitter(app, &app->inject_emitter, send_from_outside, engine));
+    TRY(make_emitter(app, &app->inject_emitter, UINT32_MAX, send_from_outside, engine));
     emitter_source(&app->inject_emitter, engine->inject_intake, app->inject_links);
     return S4_OK;
 }
@@ -370,6 +369,7 @@ static s4_status call_app(struct host_app *app, enum call_kind kind, s4_status (
         return S4_OK;
     struct host_ctx ctx;
     host_ctx_init(&ctx, &app->engine->feeder);
+    ctx.pub.host = &host_services_quiet;
     ctx.app = app;
     ctx.kind = (uint8_t)kind;
     ctx.emission.time = app->engine->options.clock->wall_us(app->engine->options.clock);

@@ -64,14 +64,28 @@ s4_status feeder_give(struct feeder *feeder, const struct value *event)
     return S4_OK;
 }
 
-/* The source callback emitted one event, which is whole. */
-void host_source_emitted(struct host_ctx *ctx)
+/* Events that give one record each only count in emitter->emitted; what stands there is settled before
+ * and after an event that may give several, which is a call of its own. */
+static void settle(struct host_ctx *ctx)
 {
-    struct feeder *feeder = ctx->feeder;
+    ctx->feeder->given += ctx->emitter->emitted;
     emitter_commit(ctx->emitter);
     emitter_begin(ctx->emitter);
-    if (UNLIKELY(++feeder->given % FEED_BATCH == 0))
-        ctx->emission.keyless = keyless_slot(feeder);
+}
+
+void host_source_emits(struct host_ctx *ctx)
+{
+    settle(ctx);
+    ctx->emission.keyless = keyless_slot(ctx->feeder);
+}
+
+void host_source_emitted(struct host_ctx *ctx, s4_status status)
+{
+    if (status != S4_OK)
+        emitter_rollback(ctx->emitter);
+    ctx->emitter->emitted = 0;
+    ctx->feeder->given += status == S4_OK;
+    settle(ctx);
 }
 
 static s4_status step_source(struct engine *engine, struct feeder *feeder)
@@ -79,22 +93,20 @@ static s4_status step_source(struct engine *engine, struct feeder *feeder)
     struct host_app *app = feeder->app;
     struct host_ctx *ctx = &engine->feeder.ctx;
     host_ctx_init(ctx, &engine->feeder);
+    ctx->pub.host = &host_services_source;
     ctx->app = app;
     ctx->kind = CALL_SOURCE;
     ctx->feeder = feeder;
     ctx->emitter = &app->feed_emitter;
-    ctx->emission = (struct emission){ .time = feeder->now_us, .flags = RECORD_INJECTED,
-                                       .keyless = keyless_slot(feeder) };
+    ctx->emission = (struct emission){ .time = feeder->now_us, .flags = RECORD_INJECTED };
     ctx->run_us = feeder->now_us;
     uint64_t before = feeder->given;
     emitter_begin(ctx->emitter);
     s4_status status = app->code->source(&ctx->pub, FEED_BUDGET);
+    settle(ctx);
     count_add(&app->feed_counters.injected, feeder->given - before);
-    if (ctx->failed == S4_OK) {
-        emitter_commit(ctx->emitter);
+    if (ctx->failed == S4_OK)
         return status;
-    }
-    emitter_rollback(ctx->emitter);
     host_alarm(app, "the source failed: %s", ctx->cause);
     return ctx->failed;
 }

@@ -81,6 +81,7 @@ struct host_pair {
 struct host_stream {
     const char *name;           /* borrowed from the graph */
     const struct type *type;
+    const ProtobufCMessageDescriptor *descriptor; /* the type's */
     struct codec *codec;        /* owned */
     bool internal;
     bool shed;
@@ -257,6 +258,7 @@ struct host_ctx {
     uint8_t kind;
     bool asked;
     bool wait;
+    uint32_t touched;           /* a service did or failed what the call's end must know */
     s4_status failed;           /* the first failure of a service in this call */
     uint64_t outputs;           /* bit per output that this call published to */
     uint32_t published;         /* rows of this call */
@@ -374,7 +376,7 @@ s4_status host_call_end(struct host_ctx *ctx, s4_status returned);
 /* Did the call do nothing but emit, and succeed? The hot path asks only this. */
 static inline bool host_call_is_plain(const struct host_ctx *ctx, s4_status returned)
 {
-    return ((uint32_t)returned | (uint32_t)ctx->failed | ctx->asked) == 0 && ctx->outputs == 0;
+    return ((uint32_t)returned | ctx->touched) == 0;
 }
 
 /* The end of such a call. */
@@ -492,7 +494,10 @@ uint64_t host_partition_finish(struct host_ctx *ctx);
 
 /* ---- context.c ----------------------------------------------------------------------------- */
 
+/* What a plugin gets in callbacks about events, in `source`, and where it must not emit. */
 extern const struct s4_host host_services;
+extern const struct s4_host host_services_source;
+extern const struct s4_host host_services_quiet;
 /* Frees what the instance got from s4_alloc; how many bytes that was. */
 uint64_t host_heap_clear(const struct host_prototype *prototype, struct instances *table,
                          struct instance *instance);
@@ -543,8 +548,9 @@ struct host_stream *host_stream_find(const struct host_app *app, const char *nam
 s4_status host_stream_for_injection(struct engine *engine, const char *app_name, const char *name,
                                     struct host_app **app, struct host_stream **stream,
                                     struct diag *diag) MUST_USE;
-/* One event of a source was emitted: it is whole; begins the next. */
-void host_source_emitted(struct host_ctx *ctx);
+/* Around one event of a source that may give several records. */
+void host_source_emits(struct host_ctx *ctx);
+void host_source_emitted(struct host_ctx *ctx, s4_status status);
 
 /* ---- inject.c ------------------------------------------------------------------------------ */
 

@@ -152,14 +152,14 @@ static inline uint32_t instances_find(const struct instances *table, uint64_t ha
 /* Two steps of prefetch for a group of records: first the index, then the entry. */
 static inline void instances_prefetch_index(const struct instances *table, uint64_t hash)
 {
-    __builtin_prefetch(&table->index.words[instances_tag(hash) & table->index.mask]);
+    PREFETCH(&table->index.words[instances_tag(hash) & table->index.mask]);
 }
 
 static inline void instances_prefetch_entry(const struct instances *table, uint64_t hash)
 {
     uint64_t word = table->index.words[instances_tag(hash) & table->index.mask];
     if (LIKELY(word != 0))
-        __builtin_prefetch(instances_at(table, (uint32_t)word - 1), 1);
+        PREFETCH(instances_at(table, (uint32_t)word - 1));
 }
 
 /* Makes an instance; its key is not there yet. State and extra are zeroed, flags are LIVE (and

@@ -39,11 +39,10 @@ static bool create_parts(struct host_partition *p)
     p->output_due_us = mem_calloc(app->n_prototypes, sizeof *p->output_due_us);
     p->ttl_due_us = mem_calloc(app->n_prototypes, sizeof *p->ttl_due_us);
     p->outputs = mem_calloc(app->n_outputs, sizeof *p->outputs);
-    p->links_in.slots = slots;
-    p->links_in.next = mem_calloc(links_count(slots), sizeof *p->links_in.next);
+    p->links_in.last = mem_calloc(links_count(slots), sizeof *p->links_in.last);
     p->links_out = mem_calloc(slots, sizeof *p->links_out);
     return p->tables && p->heap_bytes && p->now_ms && p->output_due_us && p->ttl_due_us && p->outputs &&
-           p->links_in.next && p->links_out && create_tables(p);
+           p->links_in.last && p->links_out && create_tables(p);
 }
 
 static void turns_come(void *owner, struct message *message)
@@ -128,7 +127,7 @@ void host_partition_destroy(struct host_partition *p)
     mem_free(p->output_due_us);
     mem_free(p->ttl_due_us);
     mem_free(p->outputs);
-    mem_free(p->links_in.next);
+    mem_free(p->links_in.last);
     mem_free(p->links_out);
     mem_free(p);
 }
@@ -195,8 +194,11 @@ static s4_status save_by_kind(struct host_partition *p, struct host_prototype *p
     ctx->table = &p->tables[prototype->number];
     ctx->number = number;
     ctx->kind = CALL_SAVE;
+    ctx->pub.host = &host_services_quiet;
     s4_status status = of->save(&ctx->pub, state, (s4_saver *)(void *)out);
+    ctx->pub.host = &host_services;
     ctx->failed = S4_OK;
+    ctx->touched = 0;
     return status;
 }
 
@@ -220,8 +222,8 @@ static s4_status save_rest(struct host_partition *p, struct buffer *out)
     struct host_app *app = p->app;
     TRY(buffer_append(out, p->turns.data, p->turns.size));
     TRY(buffer_append(out, p->producers.data, p->producers.size));
-    TRY(buffer_append(out, p->links_in.next,
-                      links_count(p->links_in.slots) * sizeof *p->links_in.next));
+    TRY(buffer_append(out, p->links_in.last,
+                      links_count(app->engine->map.slots) * sizeof *p->links_in.last));
     TRY(buffer_append(out, p->links_out, app->engine->map.slots * sizeof *p->links_out));
     TRY(buffer_append(out, p->output_due_us, app->n_prototypes * sizeof *p->output_due_us));
     TRY(buffer_append(out, p->ttl_due_us, app->n_prototypes * sizeof *p->ttl_due_us));
@@ -336,7 +338,9 @@ static s4_status load_by_kind(struct host_ctx *ctx, const s4_class *of, void *st
     if (of->state_kind == S4_MESSAGE)
         return load_message(ctx, of, state, at, end);
     struct host_loader loader = { .at = at, .end = end };
+    ctx->pub.host = &host_services_quiet;
     s4_status status = of->load(&ctx->pub, state, (s4_loader *)(void *)&loader);
+    ctx->pub.host = &host_services;
     return status == S4_OK && loader.at != loader.end ? S4_CORRUPT : status;
 }
 
@@ -361,6 +365,7 @@ static s4_status load_state(void *user, uint32_t number, const char **at, const 
     s4_status status = load_by_kind(ctx, prototype->of, instance_state(table, instance), *at,
                                     *at + size);
     ctx->failed = S4_OK;
+    ctx->touched = 0;
     *at += size;
     return status;
 }
@@ -371,7 +376,8 @@ static s4_status load_rest(struct host_partition *p, const struct head *head, co
     struct host_app *app = p->app;
     TRY(take_buffer(at, end, &p->turns, head->turns));
     TRY(take_buffer(at, end, &p->producers, head->producers));
-    TRY(take(at, end, p->links_in.next, links_count(p->links_in.slots) * sizeof(uint32_t)));
+    TRY(take(at, end, p->links_in.last,
+             links_count(app->engine->map.slots) * sizeof *p->links_in.last));
     TRY(take(at, end, p->links_out, app->engine->map.slots * sizeof *p->links_out));
     TRY(take(at, end, p->output_due_us, app->n_prototypes * sizeof *p->output_due_us));
     TRY(take(at, end, p->ttl_due_us, app->n_prototypes * sizeof *p->ttl_due_us));

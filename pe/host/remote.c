@@ -30,14 +30,16 @@ static s4_status check_records(const struct host_app *app, const struct block *b
     TRY(block_check(block, app->engine->map.slots, diag));
     const struct record *end = block_end(block);
     for (const struct record *r = block_first(block); r < end; r = record_next(r)) {
+        if (!app->partitions[r->dst])
+            return diag_set(diag, S4_CORRUPT, "a record for partition %u, which is not here",
+                            r->dst);
+        if (r->src >= links_count(app->engine->map.slots))
+            return diag_set(diag, S4_CORRUPT, "source %u is neither a slot nor an intake", r->src);
         if (r->stream >= RECORD_STREAM_RESERVED)
             continue;
         if (r->stream >= app->n_pairs)
             return diag_set(diag, S4_CORRUPT, "stream number %u, the app has %u", r->stream,
                             app->n_pairs);
-        if (r->src >= app->engine->map.slots &&
-            (r->src < LINK_INTAKE || r->src >= LINK_INTAKE + LINK_INTAKES_MAX))
-            return diag_set(diag, S4_CORRUPT, "source %u is neither a slot nor an intake", r->src);
         TRY(codec_check(app->streams[app->pairs[r->stream].stream].type, r, diag));
     }
     return S4_OK;

@@ -391,6 +391,7 @@ s4_status host_ask(struct host_ctx *ctx, const s4_request *request,
     job->next = ctx->jobs;
     ctx->jobs = job;
     ctx->asked = true;
+    ctx->touched = 1;
     return S4_OK;
 }
 
@@ -443,12 +444,15 @@ void host_query_run(struct host_ctx *ctx, struct host_query *query, uint32_t num
     ctx->replied = false;
     emitter_begin(ctx->emitter);
     const void *state = instance_state(table, instances_at(table, number));
+    ctx->pub.host = &host_services_quiet;
     s4_status status = prototype->of->query(&ctx->pub, state);
+    ctx->pub.host = &host_services;
     status = ctx->failed != S4_OK ? ctx->failed : status;
     if (status == S4_OK && !ctx->replied)
         status = S4_FAILED;
     query->done(query->user, status, status == S4_OK ? &ctx->reply : NULL, ctx->cause);
     ctx->failed = S4_OK;
+    ctx->touched = 0;
     ctx->cause[0] = '\0';
     mem_free(query->key);
     mem_free(query);

@@ -111,12 +111,8 @@ bool emitter_flush(struct emitter *emitter)
     return true;
 }
 
-/* The first write of a call to a destination notes what was there before. */
-static inline void mark(struct emitter *emitter, uint16_t worker)
+static void note_mark(struct emitter *emitter, struct emitter_open *open, uint16_t worker)
 {
-    struct emitter_open *open = &emitter->open[worker];
-    if (open->call == emitter->call)
-        return;
     open->call = emitter->call;
     emitter->marks[emitter->n_marks++] = (struct emitter_mark){
         .block = open->block,
@@ -124,6 +120,14 @@ static inline void mark(struct emitter *emitter, uint16_t worker)
         .count = open->block ? open->block->count : 0,
         .worker = worker,
     };
+}
+
+/* The first write of a call to a destination notes what was there before. */
+static inline void mark(struct emitter *emitter, uint16_t worker)
+{
+    struct emitter_open *open = &emitter->open[worker];
+    if (open->call != emitter->call)
+        note_mark(emitter, open, worker);
 }
 
 /* ---- taking back --------------------------------------------------------------------------- */
@@ -319,7 +323,7 @@ static int64_t put_message(const void *source, char *record, char *at, char *end
 {
     const struct message_source *s = source;
     struct codec_alias alias = {
-        .field_offset = s->route->kind == ROUTE_KEYED ? s->route->spec.text_offset : FIELD_NONE,
+        .field_offset = s->route->text_offset,
         .off = sizeof(struct record) + 2,
         .len = (uint32_t)head->key_len,
     };
@@ -393,56 +397,59 @@ static s4_status put_keyless(struct emitter *emitter, const struct route *route,
     return S4_OK;
 }
 
-/* The length of a text; *wide when it is short and its 16 bytes do not cross a page. */
-static inline size_t text_len(const char *text, bool *wide)
+/* The length of a text of less than 16 bytes whose 16 bytes do not cross a page; else 16. */
+static inline size_t short_text_len(const char *text)
 {
 #ifndef PLAIN_LOADS
     if (LIKELY(((uintptr_t)text & (PAGE - 1)) <= PAGE - 16)) {
         __m128i bytes = _mm_loadu_si128((const void *)text);
         uint32_t nuls = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_setzero_si128()));
-        if (LIKELY(nuls != 0)) {
-            *wide = true;
+        if (LIKELY(nuls != 0))
             return (size_t)__builtin_ctz(nuls);
-        }
     }
 #endif
-    *wide = false;
-    return strlen(text);
+    return 16;
 }
 
 /* The general way for a text that is a key. */
 __attribute__((noinline)) static s4_status emit_text_slowly(struct emitter *emitter,
                                                             const struct route *route,
                                                             const struct emission *emission,
-                                                            const struct head *head,
-                                                            const void *message)
+                                                            const char *text, const void *message)
 {
-    if (head->key_len > RECORD_KEY_MAX)
+    if (!text)
+        return S4_OK; /* an absent key gives no record */
+    size_t len = strlen(text);
+    if (len > RECORD_KEY_MAX)
         return S4_TOO_LARGE;
+    struct head head = { .key = text, .key_len = len, .hash = hash_bytes(text, len),
+                         .stream = route->number };
+    head.slot = slot_of_hash(head.hash, emitter->slots);
     struct message_source source = { .route = route, .message = message };
-    return put_record(emitter, head, emission, put_message, &source);
+    return put_record(emitter, &head, emission, put_message, &source);
 }
 
 /* The hot path: the key is one short text of the event, and the destination's block has room. Text and
  * header are written as in put_head; what is checked and counted is what put_record does. */
-static inline s4_status emit_text(struct emitter *emitter, const struct route *route,
-                                  const struct emission *emission, const char *text,
-                                  const void *message)
+HOT static s4_status emit_text(struct emitter *emitter, const struct route *route,
+                               const struct emission *emission, const void *message)
 {
-    bool wide;
-    size_t len = text_len(text, &wide);
+    const char *text;
+    memcpy(&text, (const char *)message + MESSAGE_BASE + route->text_offset, sizeof text);
+    size_t len = LIKELY(text != NULL) ? short_text_len(text) : 16;
+    if (UNLIKELY(len >= 16))
+        return emit_text_slowly(emitter, route, emission, text, message);
     uint64_t hash = hash_bytes(text, len);
     uint16_t slot = slot_of_hash(hash, emitter->slots);
-    uint16_t worker = emitter->workers[slot];
-    struct block *block = emitter->open[worker].block;
-    if (UNLIKELY(!wide || !block || emitter->emitted >= emitter->emits_max ||
-                 block->used + TEXT_HEAD_MAX > block->capacity)) {
-        struct head head = { .key = text, .key_len = len, .hash = hash, .stream = route->number,
-                             .slot = slot, .wide = wide };
-        return emit_text_slowly(emitter, route, emission, &head, message);
-    }
-    if (emitter->open[worker].call != emitter->call)
-        mark(emitter, worker);
+    struct emitter_open *open = &emitter->open[emitter->workers[slot]];
+    struct block *block = open->block;
+    if (UNLIKELY(!block || emitter->emitted >= emitter->emits_max ||
+                 block->used + TEXT_HEAD_MAX > block->capacity))
+        return emit_text_slowly(emitter, route, emission, text, message);
+    if (UNLIKELY(open->call != emitter->call))
+        note_mark(emitter, open, emitter->workers[slot]);
+    if (UNLIKELY(emission->hop > block->hops))
+        block->hops = emission->hop;
     char *at = block->data + block->used;
     struct record *record = (struct record *)(void *)at;
     uint16_t key_len = (uint16_t)len;
@@ -450,41 +457,43 @@ static inline s4_status emit_text(struct emitter *emitter, const struct route *r
     _mm_storeu_si128((void *)(at + sizeof *record + 2), _mm_loadu_si128((const void *)text));
     memset(at + sizeof *record + 2 + len, 0, 8);
     size_t size = sizeof *record + record_key_room(len);
-    struct codec_alias alias = { .field_offset = route->spec.text_offset,
-                                 .off = sizeof *record + 2, .len = (uint32_t)len };
+    struct codec_alias alias = { .field_offset = route->text_offset, .off = sizeof *record + 2,
+                                 .len = (uint32_t)len };
+    record->key_hash = hash;
+    record->stream = route->number;
+    record->src = emitter->src;
+    record->dst = slot;
+    record->time = emission->time;
+    record->flags = emission->flags;
+    record->hop = emission->hop;
     int64_t n = route->put(route->codec, message, at, at + size, block->data + block->capacity,
                            &alias);
-    if (UNLIKELY(n < 0)) {
-        struct head head = { .key = text, .key_len = len, .hash = hash, .stream = route->number,
-                             .slot = slot, .wide = wide };
-        return emit_text_slowly(emitter, route, emission, &head, message);
-    }
+    if (UNLIKELY(n < 0))
+        return emit_text_slowly(emitter, route, emission, text, message);
     size += (size_t)n;
-    *record = (struct record){ .len = (uint32_t)size, .stream = route->number,
-                               .flags = emission->flags, .hop = emission->hop, .key_hash = hash,
-                               .time = emission->time, .src = emitter->src, .dst = slot,
-                               .seq = ++emitter->links[slot] };
+    record->len = (uint32_t)size;
+    record->seq = ++emitter->links[record->dst];
     block->used += (uint32_t)size;
     block->count++;
-    if (emission->hop > block->hops)
-        block->hops = emission->hop;
     emitter->emitted++;
     return S4_OK;
 }
 
-s4_status emitter_emit(struct emitter *emitter, const struct route *route,
-                       const struct emission *emission, const void *message)
+static s4_status emit_any(struct emitter *emitter, const struct route *route,
+                          const struct emission *emission, const void *message)
 {
     struct message_source source = { .route = route, .message = message };
-    if (UNLIKELY(route->kind != ROUTE_KEYED))
+    if (route->kind != ROUTE_KEYED)
         return put_keyless(emitter, route, emission, put_message, &source);
-    if (LIKELY(route->spec.text_offset != FIELD_NONE)) {
-        const char *text;
-        memcpy(&text, (const char *)message + MESSAGE_BASE + route->spec.text_offset, sizeof text);
-        return text ? emit_text(emitter, route, emission, text, message) : S4_OK;
-    }
     TRY(keys_of_message(&emitter->keys, &route->spec, message));
     return put_to_keys(emitter, route, emission, put_message, &source);
+}
+
+void route_init(struct route *route)
+{
+    bool text = route->kind == ROUTE_KEYED && route->spec.text_offset != FIELD_NONE;
+    route->text_offset = text ? route->spec.text_offset : FIELD_NONE;
+    route->emit = text ? emit_text : emit_any;
 }
 
 s4_status emitter_emit_value(struct emitter *emitter, const struct route *route,

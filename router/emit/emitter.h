@@ -18,14 +18,25 @@
 /* How the records of one (stream, key specification) pair find their partitions. */
 enum route_kind { ROUTE_KEYED = 1, ROUTE_KEYLESS, ROUTE_BROADCAST, ROUTE_SLOT };
 
+struct emitter;
+struct emission;
+struct route;
+typedef s4_status route_emit_fn(struct emitter *emitter, const struct route *route,
+                                const struct emission *emission, const void *message);
+
 struct route {
     uint16_t number;              /* of the pair: the record's stream */
     uint8_t kind;
     uint16_t slot;                /* ROUTE_SLOT: where the singleton lives */
+    uint32_t text_offset;         /* the spec's */
+    route_emit_fn *emit;          /* what emitter_emit calls for it; by route_init */
     const struct codec *codec;    /* of the stream's type */
     codec_put_fn *put;
     struct key_spec spec;         /* ROUTE_KEYED */
 };
+
+/* Chooses what emits, once the rest is set. */
+void route_init(struct route *route);
 
 /* What the event itself brings. */
 struct emission {
@@ -109,8 +120,11 @@ void emitter_rollback(struct emitter *emitter);
 /* Emits one event to one route: as a protoc-c struct, or as a value. How many records it gave is added
  * to emitter->emitted (0 when a key part is absent). S4_FULL: over emits_max; S4_TOO_LARGE: a record
  * over RECORD_MAX, a key over RECORD_KEY_MAX; S4_NO_MEMORY. After an error the call must roll back. */
-s4_status emitter_emit(struct emitter *emitter, const struct route *route,
-                       const struct emission *emission, const void *message) MUST_USE;
+MUST_USE static inline s4_status emitter_emit(struct emitter *emitter, const struct route *route,
+                                              const struct emission *emission, const void *message)
+{
+    return route->emit(emitter, route, emission, message);
+}
 s4_status emitter_emit_value(struct emitter *emitter, const struct route *route,
                              const struct emission *emission, const struct value *value) MUST_USE;
 

@@ -228,15 +228,17 @@ static uint32_t sort_count(struct worker *worker, const struct block *block)
 {
     uint32_t n_touched = 0;
     uint32_t *place = worker->places;
-    const char *at = block->data;
-    const char *end = block->data + block->used;
-    while (at < end) {
-        const struct record *record = (const struct record *)(const void *)at;
+    uint32_t *counts = worker->counts; /* in registers: what is written could alias *worker */
+    const char *data = block->data;
+    uint32_t used = block->used;
+    for (uint32_t at = 0; at < used;) {
+        const struct record *record = (const struct record *)(const void *)(data + at);
         uint32_t slot = record->dst;
-        *place++ = slot << 16 | (uint32_t)((size_t)(at - block->data) / ORDER_UNIT);
-        if (UNLIKELY(worker->counts[slot]++ == 0))
+        uint32_t len = record->len;
+        *place++ = slot << 16 | at / ORDER_UNIT;
+        if (UNLIKELY(counts[slot]++ == 0))
             worker->touched[n_touched++] = (uint16_t)slot;
-        at += record->len;
+        at += len;
     }
     return n_touched;
 }
