@@ -1,9 +1,9 @@
 /* A block: up to 64 KiB of records of one app for one destination worker.
  *
  * It is at once the ingest buffer, the message between threads, the ZeroMQ frame and, later, the
- * unit of retention. The writer owns it until it is sent; then it is immutable and counted. The last
- * `block_release`, on any thread, gives it back to its pool. BLOCK_SLACK bytes behind `capacity`
- * may be overwritten by 16-byte moves and are never read as content.
+ * unit of retention. The writer owns it until it is sent; then it is immutable and counted. The
+ * last `block_release`, on any thread, gives it back to its pool. BLOCK_SLACK bytes behind
+ * `capacity` may be overwritten by 16-byte moves and are never read as content.
  */
 #ifndef RUNTIME_RECORD_BLOCK_H
 #define RUNTIME_RECORD_BLOCK_H
@@ -21,30 +21,31 @@
 struct block_pool;
 
 struct block {
-    struct block *next;       /* owner: whichever queue holds it */
-    struct block_pool *pool;  /* borrowed */
-    _Atomic uint32_t holds;   /* release in block_release pairs with acquire there */
-    uint32_t capacity;        /* bytes for records */
-    uint32_t used;            /* bytes of records */
-    uint32_t count;           /* records */
-    uint16_t app;             /* the app's number in this node */
-    uint16_t worker;          /* destination, a global worker number */
-    uint8_t hops;             /* the most of any record in it */
-    uint64_t opened_us;       /* when the first record came; for the flush bound */
-    void *user;               /* the holder's own: the worker's runs */
-    char *data;               /* 64-aligned, capacity + BLOCK_SLACK bytes */
+    struct block *next;      /* owner: whichever queue holds it */
+    struct block_pool *pool; /* borrowed */
+    _Atomic uint32_t holds;  /* release in block_release pairs with acquire there */
+    uint32_t capacity;       /* bytes for records */
+    uint32_t used;           /* bytes of records */
+    uint32_t count;          /* records */
+    uint16_t app;            /* the app's number in this node */
+    uint16_t worker;         /* destination, a global worker number */
+    uint8_t hops;            /* the most of any record in it */
+    uint64_t opened_us;      /* when the first record came; for the flush bound */
+    void *user;              /* the holder's own: the worker's runs */
+    char *data;              /* 64-aligned, capacity + BLOCK_SLACK bytes */
 };
 
 /* One pool per node. Any thread; a thread's own cache keeps most calls off the lock. `block_size`
  * is the capacity of ordinary blocks. */
 s4_status block_pool_create(size_t block_size, struct block_pool **pool) MUST_USE;
-void block_pool_destroy(struct block_pool *pool); /* every block is back, or it aborts; NULL is fine */
+void block_pool_destroy(
+    struct block_pool *pool); /* every block is back, or it aborts; NULL is fine */
 size_t block_pool_block_size(const struct block_pool *pool);
 /* Bytes of all blocks that are held now: what the memory marks look at. Any thread. */
 size_t block_pool_bytes(const struct block_pool *pool);
 
-/* A block with one hold and nothing in it; `capacity_min` above the pool's size gives a block of its
- * own (up to RECORD_MAX). NULL: out of memory. */
+/* A block with one hold and nothing in it; `capacity_min` above the pool's size gives a block of
+ * its own (up to RECORD_MAX). NULL: out of memory. */
 struct block *block_take(struct block_pool *pool, size_t capacity_min);
 void block_hold(struct block *block);
 void block_release(struct block *block);

@@ -188,7 +188,7 @@ static s4_status make_flat(struct codec *codec)
         codec->strings[i].offset = type->strings[i];
         codec->strings[i].fallback = described(type, type->string_fields[i])->default_value;
     }
-    codec_flat_pick(codec->words, codec->n_strings, &codec->put, &codec->get);
+    codec_flat_pick(codec);
     return S4_OK;
 }
 

@@ -73,8 +73,8 @@ struct codec {
     struct codec_string strings[];
 };
 
-/* The kernels for this shape, or the loop for any. */
-void codec_flat_pick(uint32_t words, uint32_t n_strings, codec_put_fn **put, codec_get_fn **get);
+/* Sets the kernels for the codec's shape, or the loops for any. */
+void codec_flat_pick(struct codec *codec);
 codec_put_fn codec_ops_put;
 codec_get_fn codec_ops_get;
 

@@ -84,7 +84,7 @@ static __attribute__((noinline)) int64_t put_any(const struct codec *codec, cons
  * tail call, so that this needs no register to be saved. */
 ALWAYS_INLINE int64_t put(const struct codec *codec, const void *message, char *record, char *at,
                           char *end, const struct codec_alias *alias, uint32_t words,
-                          uint32_t n_strings)
+                          uint32_t n_strings, bool holes)
 {
     const char *image = (const char *)message + MESSAGE_BASE;
     char *tail = at + words * 8;
@@ -92,7 +92,7 @@ ALWAYS_INLINE int64_t put(const struct codec *codec, const void *message, char *
         return CODEC_FULL;
     for (uint32_t i = 0; i < words; i++)
         word_copy(at + i * 8, image + i * 8);
-    if (UNLIKELY(codec->n_holes))
+    if (holes)
         clear_holes(codec, at);
     for (uint32_t i = 0; i < n_strings; i++) {
         const struct codec_string *string = &codec->strings[i];
@@ -138,48 +138,57 @@ static void *get_any(const struct codec *codec, const char *record, const char *
     return get(codec, record, at, message, codec->words, codec->n_strings);
 }
 
-/* X(words, strings) for every shape that has a kernel. */
-#define SHAPES_OF(X, words) X(words, 0) X(words, 1) X(words, 2) X(words, 3) X(words, 4)
-#define SHAPES(X)                                                                           \
-    X(1, 0)                                                                                 \
-    X(1, 1)                                                                                 \
-    X(2, 0) X(2, 1) X(2, 2) X(3, 0) X(3, 1) X(3, 2) X(3, 3) SHAPES_OF(X, 4) SHAPES_OF(X, 5) \
-        SHAPES_OF(X, 6) SHAPES_OF(X, 7) SHAPES_OF(X, 8)
+/* X(words, strings) for every shape that has kernels. */
+#define SHAPES_1(X, words) X(words, 0) X(words, 1)
+#define SHAPES_2(X, words) SHAPES_1(X, words) X(words, 2)
+#define SHAPES_3(X, words) SHAPES_2(X, words) X(words, 3)
+#define SHAPES_4(X, words) SHAPES_3(X, words) X(words, 4)
+#define SHAPES_LOW(X)      SHAPES_1(X, 1) SHAPES_2(X, 2) SHAPES_3(X, 3) SHAPES_4(X, 4)
+#define SHAPES_HIGH(X)     SHAPES_4(X, 5) SHAPES_4(X, 6) SHAPES_4(X, 7) SHAPES_4(X, 8)
 
-#define KERNEL(words, strings)                                                               \
-    static int64_t put_##words##_##strings(const struct codec *codec, const void *message,   \
-                                           char *record, char *at, char *end,                \
-                                           const struct codec_alias *alias)                  \
-    {                                                                                        \
-        return put(codec, message, record, at, end, alias, words, strings);                  \
-    }                                                                                        \
-    static void *get_##words##_##strings(const struct codec *codec, const char *record,      \
-                                         const char *at, void *message, struct arena *arena) \
-    {                                                                                        \
-        return get(codec, record, at, message, words, strings);                              \
+/* `put_holes` is for structs that have holes; its sibling need not even ask. */
+#define KERNELS(words, strings)                                                                  \
+    static int64_t put_##words##_##strings(const struct codec *codec, const void *message,       \
+                                           char *record, char *at, char *end,                    \
+                                           const struct codec_alias *alias)                      \
+    {                                                                                            \
+        return put(codec, message, record, at, end, alias, words, strings, false);               \
+    }                                                                                            \
+    static int64_t put_holes_##words##_##strings(const struct codec *codec, const void *message, \
+                                                 char *record, char *at, char *end,              \
+                                                 const struct codec_alias *alias)                \
+    {                                                                                            \
+        return put(codec, message, record, at, end, alias, words, strings, true);                \
+    }                                                                                            \
+    static void *get_##words##_##strings(const struct codec *codec, const char *record,          \
+                                         const char *at, void *message, struct arena *arena)     \
+    {                                                                                            \
+        return get(codec, record, at, message, words, strings);                                  \
     }
-SHAPES(KERNEL)
-#undef KERNEL
+SHAPES_LOW(KERNELS)
+SHAPES_HIGH(KERNELS)
 
-struct kernel {
+struct kernels {
     codec_put_fn *put;
+    codec_put_fn *put_holes;
     codec_get_fn *get;
 };
 
-static const struct kernel kernels[WORDS_MAX + 1][STRINGS_MAX + 1] = {
-#define KERNEL(words, strings) \
-    [words][strings] = { put_##words##_##strings, get_##words##_##strings },
-    SHAPES(KERNEL)
-#undef KERNEL
-};
+#define ENTRY(words, strings)                                                    \
+    [words][strings] = { put_##words##_##strings, put_holes_##words##_##strings, \
+                         get_##words##_##strings },
+static const struct kernels shapes[WORDS_MAX + 1][STRINGS_MAX + 1] = { SHAPES_LOW(ENTRY)
+                                                                           SHAPES_HIGH(ENTRY) };
 
-void codec_flat_pick(uint32_t words, uint32_t n_strings, codec_put_fn **put_kernel,
-                     codec_get_fn **get_kernel)
+void codec_flat_pick(struct codec *codec)
 {
-    *put_kernel = put_any;
-    *get_kernel = get_any;
-    if (words <= WORDS_MAX && n_strings <= STRINGS_MAX && kernels[words][n_strings].put) {
-        *put_kernel = kernels[words][n_strings].put;
-        *get_kernel = kernels[words][n_strings].get;
-    }
+    codec->put = put_any;
+    codec->get = get_any;
+    if (codec->words > WORDS_MAX || codec->n_strings > STRINGS_MAX)
+        return;
+    const struct kernels *kernels = &shapes[codec->words][codec->n_strings];
+    if (!kernels->put)
+        return;
+    codec->put = codec->n_holes ? kernels->put_holes : kernels->put;
+    codec->get = kernels->get;
 }

@@ -1,7 +1,7 @@
 /* Types: what an event's attributes are, compiled once from a descriptor.
  *
- * A schema comes from a plugin's protobuf-c descriptors or from a FileDescriptorSet in a bundle; both
- * give the same layouts and the same hashes for the same .proto.
+ * A schema comes from a plugin's protobuf-c descriptors or from a FileDescriptorSet in a bundle;
+ * both give the same layouts and the same hashes for the same .proto.
  *
  * The image of a type is the C struct that protoc-c 1.4 generates for it on an LP64 little-endian
  * machine, without the 24 bytes of its base, in which every pointer is replaced by a reference:
@@ -26,13 +26,14 @@
 #include "runtime/base/base.h"
 #include "runtime/base/diag.h"
 
-#define SCHEMA_DEPTH_MAX  64         /* sub-messages in sub-messages, of a value: the outermost one is
-                                        at depth 0, one at depth 64 is fine, one at 65 is refused */
-#define SCHEMA_TYPES_MAX  1024       /* message types of one schema */
-#define SCHEMA_ENUMS_MAX  1024       /* enum types of one schema */
-#define SCHEMA_FIELDS_MAX 1024       /* fields of one type */
-#define SCHEMA_VALUES_MAX 4096       /* values of one enum */
-#define SCHEMA_NAME_MAX   512        /* bytes of a full name */
+#define SCHEMA_DEPTH_MAX                                                                         \
+    64                         /* sub-messages in sub-messages, of a value: the outermost one is \
+                                  at depth 0, one at depth 64 is fine, one at 65 is refused */
+#define SCHEMA_TYPES_MAX  1024 /* message types of one schema */
+#define SCHEMA_ENUMS_MAX  1024 /* enum types of one schema */
+#define SCHEMA_FIELDS_MAX 1024 /* fields of one type */
+#define SCHEMA_VALUES_MAX 4096 /* values of one enum */
+#define SCHEMA_NAME_MAX   512  /* bytes of a full name */
 #define SCHEMA_IMAGE_MAX  (16 * KIB) /* bytes of one type's image */
 #define SCHEMA_SET_MAX    (4 * MIB)  /* bytes of a serialised descriptor set */
 
@@ -41,7 +42,8 @@
 #define REF_DEFAULT 1u
 #define REF_EMPTY   2u
 
-#define MESSAGE_BASE 24 /* sizeof(ProtobufCMessage): struct offset = image offset + MESSAGE_BASE */
+#define MESSAGE_BASE 24 /* sizeof(ProtobufCMessage): struct offset = image offset + MESSAGE_BASE \
+                         */
 
 struct enum_value {
     const char *name;
@@ -70,10 +72,10 @@ struct field {
     uint32_t has_offset; /* of the presence flag, the count or the oneof's case; else FIELD_NONE */
     int32_t oneof;       /* index in the type's oneofs, or -1 */
     uint32_t declared;   /* index in the type's fields */
-    const struct type *sub;            /* MESSAGE */
-    const struct enum_type *values;    /* ENUM */
-    union {              /* the default, or an enum's first value, or zero */
-        uint64_t bits;   /* scalars, as they lie in the image */
+    const struct type *sub;         /* MESSAGE */
+    const struct enum_type *values; /* ENUM */
+    union {                         /* the default, or an enum's first value, or zero */
+        uint64_t bits;              /* scalars, as they lie in the image */
         struct {
             const char *data; /* strings and bytes: NUL-terminated copy, owned by the schema */
             uint32_t len;
@@ -84,23 +86,23 @@ struct field {
 struct type {
     const char *name; /* full: "package.Message" */
     uint32_t n_fields;
-    uint32_t n_required;          /* fields that are required */
-    const struct field *fields;   /* in the order of the struct: those outside of oneofs as declared,
-                                     then oneof after oneof, the members of one by rising id */
-    const uint16_t *by_id;        /* indexes into fields, by rising id */
-    const uint16_t *by_name;      /* indexes into fields, by rising name */
+    uint32_t n_required;        /* fields that are required */
+    const struct field *fields; /* in the order of the struct: those outside of oneofs as declared,
+                                   then oneof after oneof, the members of one by rising id */
+    const uint16_t *by_id;      /* indexes into fields, by rising id */
+    const uint16_t *by_name;    /* indexes into fields, by rising name */
     uint32_t n_oneofs;
-    const char *const *oneofs;    /* names; a plugin's descriptor has none, there they are made up */
-    uint32_t image_size;          /* multiple of 8 */
-    const char *initial;          /* the image of a message in which nothing is set: defaults in place */
-    uint64_t hash;                /* identity: names, ids, types, labels, order, oneofs, enums,
-                                     defaults and all of the sub-types; no addresses, no offsets, but
-                                     equal hashes mean equal images */
-    bool flat;                    /* only scalars and strings: the unrolled codec serves it */
-    uint32_t n_strings;           /* flat types: string fields, by rising offset */
-    const uint32_t *strings;      /* their image offsets */
+    const char *const *oneofs; /* names; a plugin's descriptor has none, there they are made up */
+    uint32_t image_size;       /* multiple of 8 */
+    const char *initial;     /* the image of a message in which nothing is set: defaults in place */
+    uint64_t hash;           /* identity: names, ids, types, labels, order, oneofs, enums,
+                                defaults and all of the sub-types; no addresses, no offsets, but
+                                equal hashes mean equal images */
+    bool flat;               /* only scalars and strings: the unrolled codec serves it */
+    uint32_t n_strings;      /* flat types: string fields, by rising offset */
+    const uint32_t *strings; /* their image offsets */
     const struct field *const *string_fields;
-    uint32_t n_refs;              /* fields with references in their values, by rising offset */
+    uint32_t n_refs; /* fields with references in their values, by rising offset */
     const struct field *const *refs;
     const ProtobufCMessageDescriptor *descriptor; /* of the plugin; NULL from a descriptor set */
 };

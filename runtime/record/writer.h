@@ -35,9 +35,9 @@ static inline struct value value_of_record(const struct type *type, const struct
 }
 
 /* Copies a value to `at` inside `record`, and moves its references by the difference of the places
- * (value->at - value->record against at - record). `at` has room for value->size bytes. Strings that
- * lie outside the value's own bytes (in the record's key) are not allowed here: use value_size_whole
- * and value_copy_whole for those. */
+ * (value->at - value->record against at - record). `at` has room for value->size bytes. Strings
+ * that lie outside the value's own bytes (in the record's key) are not allowed here: use
+ * value_size_whole and value_copy_whole for those. */
 void value_copy(const struct value *value, char *record, char *at);
 
 /* The same for any value: what lies in the key is copied behind the rest. */
@@ -46,10 +46,10 @@ void value_copy_whole(const struct value *value, char *record, char *at);
 
 struct writer {
     const struct type *type;
-    char *data;      /* owned: [0, base) stands for header and key, the image starts at base */
+    char *data; /* owned: [0, base) stands for header and key, the image starts at base */
     size_t capacity;
     size_t used;
-    bool failed;     /* memory or RECORD_MAX; all calls after it do nothing */
+    bool failed; /* memory or RECORD_MAX; all calls after it do nothing */
     s4_status error;
     struct buffer stack; /* owned: elements of repeated fields until their number is known */
 };
@@ -58,8 +58,8 @@ void writer_init(struct writer *writer);
 void writer_fini(struct writer *writer);
 /* Starts a value; what was there before is gone. */
 void writer_start(struct writer *writer, const struct type *type);
-/* Room for `size` bytes (8-aligned, zeroed, rounded up to a multiple of 8); its offset, or 0 when it failed. Addresses move: keep
- * offsets, and use writer_at. */
+/* Room for `size` bytes (8-aligned, zeroed, rounded up to a multiple of 8); its offset, or 0 when
+ * it failed. Addresses move: keep offsets, and use writer_at. */
 uint32_t writer_room(struct writer *writer, size_t size);
 /* An image in which nothing is set, defaults in place: how every sub-message begins, and how
  * writer_start leaves the outermost one. Its offset. */
