@@ -13,16 +13,14 @@
 
 #include "runtime/base/utf8.h"
 #include "runtime/text/image.h"
-#include "runtime/text/place.h"
-#include "runtime/text/wire.h"
+#include "runtime/text/pb_token.h"
 
 #define TRIES  4 /* fields that are tried in order before one is searched */
 #define COMING 4 /* offset, in a repeated field's reference, of the count of elements to come */
 
 struct reader {
-    const uint8_t *start;
+    struct pb_input input;
     struct writer *writer;
-    struct diag *diag;
 };
 
 /* One message, or one piece of it, that is being read. */
@@ -38,138 +36,6 @@ struct message {
     const struct place *up; /* the field that it is the value of; NULL for the outermost */
     uint64_t seen[SCHEMA_FIELDS_MAX / 64];
 };
-
-static PRINTF(5, 6) s4_status
-    refuse(const struct reader *reader, const uint8_t *at, const struct place *place,
-           s4_status code, const char *format, ...)
-{
-    char text[DIAG_TEXT_MAX];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    size_t byte = (size_t)(at - reader->start);
-    if (!place)
-        return diag_set(reader->diag, code, "byte %zu: %s", byte, text);
-    char path[PLACE_TEXT_MAX];
-    return diag_set(reader->diag, code, "byte %zu: field \"%s\": %s", byte, place_text(place, path),
-                    text);
-}
-
-static const char *wire_name(uint32_t wire)
-{
-    static const char *const names[8] = {
-        "a varint",      "8 bytes", "a length",    "a group",
-        "a group's end", "4 bytes", "wire type 6", "wire type 7",
-    };
-    return names[wire & 7];
-}
-
-static COLD s4_status bad_tag(const struct reader *reader, const struct place *up,
-                              const uint8_t *at, const uint8_t *behind, uint64_t tag)
-{
-    if (!behind)
-        return refuse(reader, at, up, S4_MALFORMED, "found a cut tag, wanted a field");
-    return refuse(reader, at, up, S4_MALFORMED, "found field number %llu, wanted 1 to 536870911",
-                  (unsigned long long)(tag >> 3));
-}
-
-/* A field's number and wire type. */
-static inline s4_status take_tag(const struct reader *reader, const struct place *up,
-                                 const uint8_t **at, const uint8_t *end, uint32_t *id,
-                                 uint32_t *wire)
-{
-    uint64_t tag = 0;
-    const uint8_t *behind = wire_take_varint(*at, end, &tag);
-    if (UNLIKELY(!behind || tag >> 3 == 0 || tag >> 3 > WIRE_ID_MAX))
-        return bad_tag(reader, up, *at, behind, tag);
-    *at = behind;
-    *id = (uint32_t)(tag >> 3);
-    *wire = tag & 7;
-    return S4_OK;
-}
-
-/* A length, and that many bytes behind it. */
-static s4_status take_length(const struct reader *reader, const struct place *place,
-                             const uint8_t **at, const uint8_t *end, size_t *len)
-{
-    uint64_t value;
-    const uint8_t *behind = wire_take_varint(*at, end, &value);
-    if (!behind)
-        return refuse(reader, *at, place, S4_MALFORMED, "found a cut length");
-    if (value > (size_t)(end - behind))
-        return refuse(reader, *at, place, S4_MALFORMED,
-                      "found a length of %llu bytes, and %zu are left", (unsigned long long)value,
-                      (size_t)(end - behind));
-    *at = behind;
-    *len = value;
-    return S4_OK;
-}
-
-/* Skips one value that is no group. */
-static s4_status skip_value(const struct reader *reader, const struct place *up, const uint8_t **at,
-                            const uint8_t *end, uint32_t wire)
-{
-    uint64_t value;
-    size_t len = wire == WIRE_64 ? 8 : 4;
-    switch (wire) {
-    case WIRE_VARINT: {
-        const uint8_t *behind = wire_take_varint(*at, end, &value);
-        if (!behind)
-            return refuse(reader, *at, up, S4_MALFORMED, "found a cut varint");
-        *at = behind;
-        return S4_OK;
-    }
-    case WIRE_LEN:
-        TRY(take_length(reader, up, at, end, &len));
-        break;
-    case WIRE_64:
-    case WIRE_32:
-        if ((size_t)(end - *at) < len)
-            return refuse(reader, *at, up, S4_MALFORMED, "wanted %zu bytes, and %zu are left", len,
-                          (size_t)(end - *at));
-        break;
-    default:
-        return refuse(reader, *at, up, S4_MALFORMED, "found %s, wanted a value", wire_name(wire));
-    }
-    *at += len;
-    return S4_OK;
-}
-
-/* Skips a group with all that is in it; its tag is taken already. */
-static s4_status skip_group(const struct reader *reader, const struct place *up, const uint8_t **at,
-                            const uint8_t *end, uint32_t id)
-{
-    uint32_t open[SCHEMA_DEPTH_MAX] = { id };
-    uint32_t depth = 1;
-    while (depth > 0) {
-        uint32_t wire = 0;
-        if (*at == end)
-            return refuse(reader, *at, up, S4_MALFORMED, "wanted the end of group %u",
-                          open[depth - 1]);
-        TRY(take_tag(reader, up, at, end, &id, &wire));
-        if (wire == WIRE_GROUP) {
-            if (depth == SCHEMA_DEPTH_MAX)
-                return refuse(reader, *at, up, S4_TOO_LARGE,
-                              "found groups in groups more than %d deep", SCHEMA_DEPTH_MAX);
-            open[depth++] = id;
-        } else if (wire != WIRE_GROUP_END) {
-            TRY(skip_value(reader, up, at, end, wire));
-        } else if (open[--depth] != id) {
-            return refuse(reader, *at, up, S4_MALFORMED, "found the end of group %u in group %u",
-                          id, open[depth]);
-        }
-    }
-    return S4_OK;
-}
-
-static s4_status skip(const struct reader *reader, const struct place *up, const uint8_t **at,
-                      const uint8_t *end, uint32_t id, uint32_t wire)
-{
-    if (wire == WIRE_GROUP)
-        return skip_group(reader, up, at, end, id);
-    return skip_value(reader, up, at, end, wire);
-}
 
 /* The first place in by_id whose field has at least this number. */
 static uint32_t lower_bound(const struct type *type, uint32_t id)
@@ -230,12 +96,12 @@ static s4_status count_coming(struct reader *reader, struct message *message, ui
     for (;;) {
         const struct field *field = find_field(message, id);
         const uint8_t *value = at;
-        TRY(skip(reader, message->up, &at, message->end, id, wire));
+        TRY(pb_skip(&reader->input, &at, message->end, message->up, id, wire));
         if (field && field->label == PROTOBUF_C_LABEL_REPEATED) {
             size_t n = 1;
             if (wire == WIRE_LEN && packs(field)) {
                 size_t len;
-                TRY(take_length(reader, message->up, &value, message->end, &len));
+                TRY(pb_length(&reader->input, &value, message->end, message->up, &len));
                 n = count_packed(field, value, len);
             }
             char *coming = image + field->offset + COMING;
@@ -243,7 +109,7 @@ static s4_status count_coming(struct reader *reader, struct message *message, ui
         }
         if (at == message->end)
             break;
-        TRY(take_tag(reader, message->up, &at, message->end, &id, &wire));
+        TRY(pb_tag(&reader->input, &at, message->end, message->up, &id, &wire));
     }
     message->next = next;
     message->counted = true;
@@ -304,8 +170,8 @@ static s4_status take_message(struct reader *reader, const struct message *messa
 {
     const struct field *field = place->field;
     if (message->depth >= SCHEMA_DEPTH_MAX)
-        return refuse(reader, at, place, S4_TOO_LARGE,
-                      "found messages in messages more than %d deep", SCHEMA_DEPTH_MAX);
+        return pb_refuse(&reader->input, at, place, S4_TOO_LARGE,
+                         "found messages in messages more than %d deep", SCHEMA_DEPTH_MAX);
     uint32_t image = merges_into(reader, message, field);
     if (image == 0)
         image = writer_message(reader->writer, field->sub);
@@ -329,10 +195,10 @@ static s4_status take_text(struct reader *reader, const struct place *place, con
     if (place->field->type == PROTOBUF_C_TYPE_STRING) {
         size_t valid = utf8_valid((const char *)at, len);
         if (valid < len)
-            return refuse(reader, at + valid, place, S4_MALFORMED,
-                          at[valid] ? "found byte 0x%02x, which is not valid UTF-8 here"
-                                    : "found byte 0x%02x, and a string cannot hold a NUL",
-                          at[valid]);
+            return pb_refuse(&reader->input, at + valid, place, S4_MALFORMED,
+                             at[valid] ? "found byte 0x%02x, which is not valid UTF-8 here"
+                                       : "found byte 0x%02x, and a string cannot hold a NUL",
+                             at[valid]);
         element->string.off = writer_bytes(reader->writer, at, len);
         element->string.len = (uint32_t)len;
         return element->string.off ? S4_OK : reader->writer->error;
@@ -373,15 +239,15 @@ static s4_status take_number(const struct reader *reader, const struct place *pl
         uint64_t value;
         const uint8_t *behind = wire_take_varint(*at, end, &value);
         if (!behind)
-            return refuse(reader, *at, place, S4_MALFORMED, "found a cut varint");
+            return pb_refuse(&reader->input, *at, place, S4_MALFORMED, "found a cut varint");
         set_varint(place->field, value, element);
         *at = behind;
         return S4_OK;
     }
     size_t size = wire == WIRE_64 ? 8 : 4;
     if ((size_t)(end - *at) < size)
-        return refuse(reader, *at, place, S4_MALFORMED, "wanted %zu bytes, and %zu are left", size,
-                      (size_t)(end - *at));
+        return pb_refuse(&reader->input, *at, place, S4_MALFORMED,
+                         "wanted %zu bytes, and %zu are left", size, (size_t)(end - *at));
     memcpy(element->raw, *at, size);
     *at += size;
     return S4_OK;
@@ -390,7 +256,7 @@ static s4_status take_number(const struct reader *reader, const struct place *pl
 static s4_status read_packed(struct reader *reader, struct message *message, struct place *place)
 {
     size_t len = 0;
-    TRY(take_length(reader, place, &message->at, message->end, &len));
+    TRY(pb_length(&reader->input, &message->at, message->end, place, &len));
     const uint8_t *end = message->at + len;
     while (message->at < end) {
         union element element;
@@ -406,7 +272,7 @@ static s4_status take_element(struct reader *reader, struct message *message,
     if (packs(place->field))
         return take_number(reader, place, &message->at, message->end, element);
     size_t len = 0;
-    TRY(take_length(reader, place, &message->at, message->end, &len));
+    TRY(pb_length(&reader->input, &message->at, message->end, place, &len));
     const uint8_t *at = message->at;
     message->at += len;
     if (place->field->type == PROTOBUF_C_TYPE_MESSAGE)
@@ -433,8 +299,9 @@ static void set_field(struct reader *reader, const struct message *message,
 static COLD s4_status wrong_wire(const struct reader *reader, const uint8_t *at,
                                  const struct place *place, uint32_t wire)
 {
-    return refuse(reader, at, place, S4_TYPE, "found %s, wanted %s (%s)", wire_name(wire),
-                  wire_name(wire_of(place->field->type)), field_type_name(place->field));
+    return pb_refuse(&reader->input, at, place, S4_TYPE, "found %s, wanted %s (%s)",
+                     pb_wire_name(wire), pb_wire_name(wire_of(place->field->type)),
+                     field_type_name(place->field));
 }
 
 static s4_status read_repeated(struct reader *reader, struct message *message, struct place *place,
@@ -462,10 +329,10 @@ static s4_status read_field(struct reader *reader, struct message *message)
     const uint8_t *tag = message->at;
     uint32_t id = 0;
     uint32_t wire = 0;
-    TRY(take_tag(reader, message->up, &message->at, message->end, &id, &wire));
+    TRY(pb_tag(&reader->input, &message->at, message->end, message->up, &id, &wire));
     const struct field *field = find_field(message, id);
     if (!field)
-        return skip(reader, message->up, &message->at, message->end, id, wire);
+        return pb_skip(&reader->input, &message->at, message->end, message->up, id, wire);
     struct place place = { message->up, field, PLACE_NO_INDEX };
     if (field->label == PROTOBUF_C_LABEL_REPEATED)
         return read_repeated(reader, message, &place, wire, tag);
@@ -492,8 +359,8 @@ static COLD s4_status check_required(const struct reader *reader, const struct m
             message->seen[i / 64] >> (i % 64) & 1)
             continue;
         struct place place = { message->up, field, PLACE_NO_INDEX };
-        return refuse(reader, message->end, &place, S4_TYPE, "missing in this %s, wanted %s",
-                      type->name, field_type_name(field));
+        return pb_refuse(&reader->input, message->end, &place, S4_TYPE,
+                         "missing in this %s, wanted %s", type->name, field_type_name(field));
     }
     return S4_OK;
 }
@@ -518,7 +385,7 @@ s4_status pb_read(struct writer *writer, const struct type *type, const void *by
                   struct value *value, struct diag *diag)
 {
     bytes = size ? bytes : ""; /* an empty buffer has no address */
-    struct reader reader = { bytes, writer, diag };
+    struct reader reader = { { bytes, diag }, writer };
     if (size > PB_SIZE_MAX)
         return diag_set(diag, S4_TOO_LARGE, "found a message of %zu bytes, wanted at most %zu",
                         size, PB_SIZE_MAX);
