@@ -37,7 +37,9 @@ struct held {
 
 static struct held *held_of(const struct bundle *bundle)
 {
-    return (struct held *)(uintptr_t)bundle;
+    struct held *held;
+    memcpy(&held, &bundle, sizeof held); /* const is for users */
+    return held;
 }
 
 struct bundle *bundle_hold(const struct bundle *bundle)

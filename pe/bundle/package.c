@@ -136,8 +136,9 @@ static s4_status insert(struct package *package, const char *path, size_t size,
 s4_status package_add(struct package *package, const char *path, const void *data, size_t size,
                       struct diag *diag)
 {
-    struct package_entry *entry;
+    struct package_entry *entry = NULL;
     TRY(insert(package, path, size, &package_limits_default, &entry, diag));
+    CHECK(entry);
     if (size > 0)
         memcpy(entry->data, data, size);
     return S4_OK;
@@ -311,8 +312,9 @@ static s4_status take_entry(struct archive *archive, struct archive_entry *heade
     if ((uint64_t)size > limits->bytes_max - *total)
         return too_large(limits, diag);
     *total += (size_t)size;
-    struct package_entry *entry;
+    struct package_entry *entry = NULL;
     TRY(insert(package, path, (size_t)size, limits, &entry, diag));
+    CHECK(entry);
     if (archive_read_data(archive, entry->data, entry->size) != (la_ssize_t)entry->size)
         return damaged(archive, diag);
     return S4_OK;

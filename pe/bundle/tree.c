@@ -2,7 +2,7 @@
  * it, and other readers on top of it report wrong lines. Events come one by one, so a bomb of
  * nested or repeated values is met at its first value too many.
  *
- * The way down is a stack of open maps and lists. A map's text in the place of a key waits in
+ * Open maps and lists know their parents. A map's text in the place of a key waits in
  * `key` until its value comes.
  */
 #include "pe/bundle/tree.h"
@@ -16,7 +16,7 @@ struct parse {
     const char *text;
     size_t size;
     struct tree tree;
-    struct tree_node *open[MANIFEST_DEPTH_MAX];
+    struct tree_node *top; /* the innermost open map or list */
     size_t depth;
     size_t count;
     char *key; /* of the map at the top; owned */
@@ -59,7 +59,8 @@ static s4_status add_node(struct parse *parse, enum tree_kind kind, struct tree_
     node->made_before = parse->tree.made_last;
     parse->tree.made_last = node;
     parse->count++;
-    struct tree_node *parent = parse->depth ? parse->open[parse->depth - 1] : NULL;
+    struct tree_node *parent = parse->top;
+    node->parent = parent;
     if (!parent) {
         parse->tree.root = node;
     } else {
@@ -75,13 +76,13 @@ static s4_status add_node(struct parse *parse, enum tree_kind kind, struct tree_
 
 static bool awaits_key(const struct parse *parse)
 {
-    return parse->depth > 0 && parse->open[parse->depth - 1]->kind == TREE_MAP && !parse->key;
+    return parse->top && parse->top->kind == TREE_MAP && !parse->key;
 }
 
 static s4_status take_key(struct parse *parse, const yaml_event_t *event, struct tree_place place)
 {
     const char *text = (const char *)event->data.scalar.value;
-    const struct tree_node *child = parse->open[parse->depth - 1]->first;
+    const struct tree_node *child = parse->top->first;
     for (; child; child = child->next) {
         if (strcmp(child->key, text) != 0)
             continue;
@@ -103,6 +104,7 @@ static s4_status take_text(struct parse *parse, const yaml_event_t *event, struc
         return take_key(parse, event, place);
     struct tree_node *node = NULL;
     TRY(add_node(parse, TREE_TEXT, place, &node));
+    CHECK(node);
     node->plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
     node->text = mem_strdup(text);
     return node->text ? S4_OK : no_memory(parse);
@@ -119,7 +121,18 @@ static s4_status open_node(struct parse *parse, enum tree_kind kind, struct tree
     }
     struct tree_node *node = NULL;
     TRY(add_node(parse, kind, place, &node));
-    parse->open[parse->depth++] = node;
+    CHECK(node);
+    parse->top = node;
+    parse->depth++;
+    return S4_OK;
+}
+
+static s4_status close_node(struct parse *parse, struct tree_place place)
+{
+    if (!parse->top)
+        return fail(parse, place, "an end without a beginning");
+    parse->top = parse->top->parent;
+    parse->depth--;
     return S4_OK;
 }
 
@@ -161,8 +174,7 @@ static s4_status take_event(struct parse *parse, const yaml_event_t *event)
         return open_node(parse, TREE_LIST, place);
     case YAML_MAPPING_END_EVENT:
     case YAML_SEQUENCE_END_EVENT:
-        parse->depth--;
-        return S4_OK;
+        return close_node(parse, place);
     case YAML_DOCUMENT_START_EVENT:
         if (parse->documents)
             return fail(parse, place, "a second document; there is one");
@@ -242,8 +254,8 @@ void tree_fini(struct tree *tree)
 {
     for (struct tree_node *node = tree->made_last; node;) {
         struct tree_node *before = node->made_before;
-        mem_free((char *)(uintptr_t)node->key);
-        mem_free((char *)(uintptr_t)node->text);
+        mem_free(node->key);
+        mem_free(node->text);
         mem_free(node);
         node = before;
     }

@@ -22,11 +22,12 @@ struct tree_node {
     bool plain; /* a text without quotes */
     struct tree_place place;
     struct tree_place key_place;
-    const char *key;         /* inside a map */
-    const char *text;        /* TREE_TEXT; NUL-terminated, no NUL inside */
+    char *key;               /* inside a map */
+    char *text;              /* TREE_TEXT; NUL-terminated, no NUL inside */
     struct tree_node *first; /* children, in order */
     struct tree_node *last;
     struct tree_node *next;
+    struct tree_node *parent;
     struct tree_node *made_before;
 };
 

@@ -39,15 +39,15 @@ static void *list(struct build *build, size_t n)
 }
 
 /* The next element of a list that has room, as protobuf-c inits it. */
-#define ADD(array, count, Type, init)                           \
-    __extension__({                                             \
-        Type *made_ = (array) ? mem_alloc(sizeof(Type)) : NULL; \
-        build->failed |= !made_;                                \
-        if (made_) {                                            \
-            init(made_);                                        \
-            (array)[(count)++] = made_;                         \
-        }                                                       \
-        made_;                                                  \
+#define ADD(array, count, init)                                                   \
+    __extension__({                                                               \
+        __typeof__((array)[0]) made_ = (array) ? mem_alloc(sizeof *made_) : NULL; \
+        build->failed |= !made_;                                                  \
+        if (made_) {                                                              \
+            init(made_);                                                          \
+            (array)[(count)++] = made_;                                           \
+        }                                                                         \
+        made_;                                                                    \
     })
 
 #define SET(message, field, value_) ((message)->has_##field = true, (message)->field = (value_))
@@ -91,8 +91,7 @@ static void add_streams(struct build *build)
     size_t n = app_streams(build->app, build->streams);
     graph->streams = list(build, n);
     for (size_t i = 0; i < n; i++) {
-        S4__Graph__Stream *stream =
-            ADD(graph->streams, graph->n_streams, S4__Graph__Stream, s4__graph__stream__init);
+        S4__Graph__Stream *stream = ADD(graph->streams, graph->n_streams, s4__graph__stream__init);
         if (!stream)
             return;
         stream->name = text(build, build->streams[i]->name);
@@ -108,8 +107,7 @@ static void add_outputs(struct build *build)
     graph->outputs = list(build, build->app->n_outputs);
     for (uint32_t i = 0; i < build->app->n_outputs; i++) {
         const s4_output *from = build->app->outputs[i];
-        S4__Graph__Output *output =
-            ADD(graph->outputs, graph->n_outputs, S4__Graph__Output, s4__graph__output__init);
+        S4__Graph__Output *output = ADD(graph->outputs, graph->n_outputs, s4__graph__output__init);
         if (!output)
             return;
         output->name = text(build, from->name);
@@ -130,7 +128,7 @@ static void add_requests(struct build *build)
     graph->requests = list(build, build->app->n_requests);
     for (uint32_t i = 0; i < build->app->n_requests; i++) {
         S4__Graph__Request *request =
-            ADD(graph->requests, graph->n_requests, S4__Graph__Request, s4__graph__request__init);
+            ADD(graph->requests, graph->n_requests, s4__graph__request__init);
         if (!request)
             return;
         request->name = text(build, build->app->requests[i]->name);
@@ -146,8 +144,7 @@ static void add_parameters(struct build *build, const s4_param *params, uint32_t
 {
     *array = list(build, n);
     for (uint32_t i = 0; i < n; i++) {
-        S4__Graph__Parameter *parameter =
-            ADD(*array, *count, S4__Graph__Parameter, s4__graph__parameter__init);
+        S4__Graph__Parameter *parameter = ADD(*array, *count, s4__graph__parameter__init);
         if (!parameter)
             return;
         parameter->name = text(build, params[i].name);
@@ -240,8 +237,8 @@ static void add_prototypes(struct build *build)
     graph->prototypes = list(build, build->app->n_prototypes);
     for (uint32_t i = 0; i < build->app->n_prototypes; i++) {
         const s4_prototype *from = build->app->prototypes[i];
-        S4__Graph__Prototype *to = ADD(graph->prototypes, graph->n_prototypes, S4__Graph__Prototype,
-                                       s4__graph__prototype__init);
+        S4__Graph__Prototype *to =
+            ADD(graph->prototypes, graph->n_prototypes, s4__graph__prototype__init);
         if (!to)
             return;
         to->name = text(build, from->name);
@@ -325,8 +322,8 @@ static void add_pairs_of(struct build *build, uint32_t stream, uint32_t prototyp
         if (!pair)
             return;
         uint32_t number = place_pair(build, pair);
-        S4__Graph__Subscription *made = ADD(to->subscriptions, to->n_subscriptions,
-                                            S4__Graph__Subscription, s4__graph__subscription__init);
+        S4__Graph__Subscription *made =
+            ADD(to->subscriptions, to->n_subscriptions, s4__graph__subscription__init);
         if (!made)
             return;
         made->pair = number;

@@ -218,12 +218,13 @@ static s4_status compare_graph(const s4_app *app, const struct schema *code,
 s4_status plugin_load(const struct bundle *bundle, const struct plugin_options *options,
                       struct plugin **plugin, struct problems *problems)
 {
-    struct plugin *made;
-    struct schema *code;
+    struct plugin *made = NULL;
+    struct schema *code = NULL;
     struct diag diag;
     if (!bundle->library)
         return problems_add(problems, S4_NOT_FOUND, "the bundle has no library");
     TRY(plugin_load_library(bundle->library, bundle->library_size, options, &made, problems));
+    CHECK(made);
     s4_status status = app_schema(made->app, &code, &diag);
     if (status != S4_OK) {
         (void)problems_add_diag(problems, &diag);

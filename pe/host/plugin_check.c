@@ -93,8 +93,8 @@ int plugin_checker_main(int argc, char **argv)
 {
     const struct rlimit no_core = { 0, 0 };
     struct problems problems;
-    void *handle;
-    const s4_app *app;
+    void *handle = NULL;
+    const s4_app *app = NULL;
     problems_init(&problems);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)setrlimit(RLIMIT_CORE, &no_core);
@@ -267,7 +267,7 @@ s4_status plugin_check(int file, const struct plugin_options *options, struct pr
     int timeout_ms = options->timeout_ms ? options->timeout_ms : PLUGIN_CHECK_TIMEOUT_MS;
     size_t before = problems->count + problems->dropped;
     struct answer answer = { .size = 0 };
-    pid_t child;
+    pid_t child = -1;
     int from = -1, end = 0;
     int error = start(program, file, &child, &from);
     if (error)

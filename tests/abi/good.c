@@ -1,5 +1,7 @@
 /* An app with one of everything, which breaks no rule. The tests of graph, manifest and bundle link
  * it; the loader's test loads it. */
+#include <stdio.h>
+
 #include <s4/s4.h>
 
 #include "words.pb-c.h"
@@ -64,16 +66,20 @@ static s4_status on_meaning(s4_ctx *ctx, struct counter *self, s4_status result,
 
 static s4_status counter_output(s4_ctx *ctx, struct counter *self)
 {
+    char word[64];
     Abi__Count row = ABI__COUNT__INIT;
-    row.word = (char *)(uintptr_t)s4_key(ctx, 0, NULL);
+    snprintf(word, sizeof word, "%s", s4_key(ctx, 0, NULL));
+    row.word = word;
     row.n = self->n;
     return s4_publish(ctx, &counts, &row);
 }
 
 static s4_status counter_query(s4_ctx *ctx, const struct counter *self)
 {
+    char word[64];
     Abi__Count row = ABI__COUNT__INIT;
-    row.word = (char *)(uintptr_t)s4_key(ctx, 0, NULL);
+    snprintf(word, sizeof word, "%s", s4_key(ctx, 0, NULL));
+    row.word = word;
     row.n = self->n;
     return s4_reply(ctx, &row);
 }
