@@ -5,7 +5,7 @@
 
 #include <s4/s4.h>
 
-#include "words.pb-c.h"
+#include "tests/abi/words.pb-c.h"
 
 #ifndef RAW_MINOR
 #define RAW_MINOR S4_ABI_MINOR
