@@ -100,7 +100,7 @@ static s4_status count_coming(struct reader *reader, struct message *message, ui
         if (field && field->label == PROTOBUF_C_LABEL_REPEATED) {
             size_t n = 1;
             if (wire == WIRE_LEN && packs(field)) {
-                size_t len;
+                size_t len = 0;
                 TRY(pb_length(&reader->input, &value, message->end, message->up, &len));
                 n = count_packed(field, value, len);
             }
@@ -139,8 +139,8 @@ static s4_status grow_array(struct reader *reader, const struct message *message
     return S4_OK;
 }
 
-static void push_element(struct reader *reader, const struct message *message,
-                         const struct field *field, const union element *element)
+static inline void push_element(struct reader *reader, const struct message *message,
+                                const struct field *field, const union element *element)
 {
     struct writer *writer = reader->writer;
     size_t size = image_element_size(field);
@@ -324,7 +324,7 @@ static s4_status read_repeated(struct reader *reader, struct message *message, s
     return S4_OK;
 }
 
-static s4_status read_field(struct reader *reader, struct message *message)
+static inline s4_status read_field(struct reader *reader, struct message *message)
 {
     const uint8_t *tag = message->at;
     uint32_t id = 0;

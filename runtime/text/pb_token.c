@@ -35,20 +35,14 @@ s4_status pb_bad_tag(const struct pb_input *input, const uint8_t *at, const stru
                      (unsigned long long)(tag >> 3));
 }
 
-s4_status pb_length(const struct pb_input *input, const uint8_t **at, const uint8_t *end,
-                    const struct place *place, size_t *len)
+s4_status pb_bad_length(const struct pb_input *input, const uint8_t *at, const struct place *place,
+                        const uint8_t *behind, const uint8_t *end, uint64_t len)
 {
-    uint64_t value;
-    const uint8_t *behind = wire_take_varint(*at, end, &value);
     if (!behind)
-        return pb_refuse(input, *at, place, S4_MALFORMED, "found a cut length");
-    if (value > (size_t)(end - behind))
-        return pb_refuse(input, *at, place, S4_MALFORMED,
-                         "found a length of %llu bytes, and %zu are left",
-                         (unsigned long long)value, (size_t)(end - behind));
-    *at = behind;
-    *len = value;
-    return S4_OK;
+        return pb_refuse(input, at, place, S4_MALFORMED, "found a cut length");
+    return pb_refuse(input, at, place, S4_MALFORMED,
+                     "found a length of %llu bytes, and %zu are left", (unsigned long long)len,
+                     (size_t)(end - behind));
 }
 
 static s4_status skip_varint(const struct pb_input *input, const uint8_t **at, const uint8_t *end,

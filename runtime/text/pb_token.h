@@ -39,9 +39,23 @@ static inline s4_status pb_tag(const struct pb_input *input, const uint8_t **at,
     return S4_OK;
 }
 
+/* Refuses what is no length: `behind` is NULL, or `len` is more than there is. */
+COLD s4_status pb_bad_length(const struct pb_input *input, const uint8_t *at,
+                             const struct place *place, const uint8_t *behind, const uint8_t *end,
+                             uint64_t len);
+
 /* A length, with at least that many bytes behind it. */
-s4_status pb_length(const struct pb_input *input, const uint8_t **at, const uint8_t *end,
-                    const struct place *place, size_t *len) MUST_USE;
+static inline s4_status pb_length(const struct pb_input *input, const uint8_t **at,
+                                  const uint8_t *end, const struct place *place, size_t *len)
+{
+    uint64_t value = 0;
+    const uint8_t *behind = wire_take_varint(*at, end, &value);
+    if (UNLIKELY(!behind || value > (size_t)(end - behind)))
+        return pb_bad_length(input, *at, place, behind, end, value);
+    *at = behind;
+    *len = value;
+    return S4_OK;
+}
 
 /* The value of a field of this number and wire type, whatever it is; groups with all that is in
  * them, up to SCHEMA_DEPTH_MAX deep. */
