@@ -1,9 +1,8 @@
 /* JSON there and back on random messages, with jansson as the judge of what is written and as
- * another writer of what is read; and every refusal by its message. */
+ * another writer of what is read; and the limits. */
 #include "tests/support/suite.h"
 
 #include <jansson.h>
-#include <math.h>
 
 #include "runtime/base/mem.h"
 #include "runtime/base/utf8.h"
@@ -11,6 +10,7 @@
 #include "runtime/text/json.h"
 #include "runtime/text/number.h"
 #include "runtime/text/pb.h"
+#include "tests/support/json_tree.h"
 #include "tests/support/plain_message.h"
 #include "tests/support/text_types.h"
 
@@ -138,117 +138,6 @@ START_TEST(what_jansson_writes_is_read)
 }
 END_TEST
 
-static bool is_present(const ProtobufCFieldDescriptor *field, const char *message)
-{
-    const void *at = message + field->offset;
-    uint32_t has = *(const uint32_t *)(const void *)(message + field->quantifier_offset);
-    if (field->label == PROTOBUF_C_LABEL_REQUIRED)
-        return true;
-    if (field->label == PROTOBUF_C_LABEL_REPEATED)
-        return has != 0;
-    if (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF)
-        return has == field->id;
-    if (field->type == PROTOBUF_C_TYPE_STRING || field->type == PROTOBUF_C_TYPE_MESSAGE) {
-        const void *p = *(const void *const *)at;
-        return p != NULL && p != field->default_value;
-    }
-    return has != 0;
-}
-
-static bool same_object(const json_t *tree, const ProtobufCMessage *message);
-
-static bool same_double(const json_t *tree, double want)
-{
-    if (isnan(want))
-        return strcmp(json_string_value(tree), "NaN") == 0;
-    if (isinf(want))
-        return strcmp(json_string_value(tree), want > 0 ? "Infinity" : "-Infinity") == 0;
-    return json_is_number(tree) && json_number_value(tree) == want;
-}
-
-static bool same_enum(const json_t *tree, const ProtobufCEnumDescriptor *type, int32_t want)
-{
-    if (!json_is_string(tree))
-        return json_is_integer(tree) && json_integer_value(tree) == want &&
-               !protobuf_c_enum_descriptor_get_value(type, want);
-    const ProtobufCEnumValue *value =
-        protobuf_c_enum_descriptor_get_value_by_name(type, json_string_value(tree));
-    return value && value->value == want;
-}
-
-static bool same_bytes(const json_t *tree, const ProtobufCBinaryData *want)
-{
-    char text[256];
-    size_t size = base64_decode(json_string_value(tree), json_string_length(tree), text);
-    return size == want->len && (size == 0 || memcmp(text, want->data, size) == 0);
-}
-
-static bool same_element(const json_t *tree, const ProtobufCFieldDescriptor *field, const void *at)
-{
-    switch (field->type) {
-    case PROTOBUF_C_TYPE_FLOAT:
-        return isfinite(*(const float *)at)
-                   ? json_is_number(tree) && (float)json_number_value(tree) == *(const float *)at
-                   : same_double(tree, (double)*(const float *)at);
-    case PROTOBUF_C_TYPE_DOUBLE:
-        return same_double(tree, *(const double *)at);
-    case PROTOBUF_C_TYPE_BOOL:
-        return json_is_boolean(tree) && json_is_true(tree) == (*(const int *)at != 0);
-    case PROTOBUF_C_TYPE_ENUM:
-        return same_enum(tree, field->descriptor, *(const int32_t *)at);
-    case PROTOBUF_C_TYPE_STRING:
-        return json_is_string(tree) && strcmp(json_string_value(tree), *(char *const *)at) == 0;
-    case PROTOBUF_C_TYPE_BYTES:
-        return json_is_string(tree) && same_bytes(tree, at);
-    case PROTOBUF_C_TYPE_MESSAGE:
-        return same_object(tree, *(ProtobufCMessage *const *)at);
-    case PROTOBUF_C_TYPE_UINT32:
-    case PROTOBUF_C_TYPE_FIXED32:
-        return json_is_integer(tree) && json_integer_value(tree) == *(const uint32_t *)at;
-    case PROTOBUF_C_TYPE_INT32:
-    case PROTOBUF_C_TYPE_SINT32:
-    case PROTOBUF_C_TYPE_SFIXED32:
-        return json_is_integer(tree) && json_integer_value(tree) == *(const int32_t *)at;
-    default:
-        return json_is_integer(tree) && json_integer_value(tree) == *(const int64_t *)at;
-    }
-}
-
-static bool same_field(const json_t *tree, const ProtobufCFieldDescriptor *field,
-                       const char *message)
-{
-    if (field->label != PROTOBUF_C_LABEL_REPEATED)
-        return same_element(tree, field, message + field->offset);
-    size_t n = *(const size_t *)(const void *)(message + field->quantifier_offset);
-    const char *array = *(const char *const *)(const void *)(message + field->offset);
-    bool wide = field->type == PROTOBUF_C_TYPE_INT64 || field->type == PROTOBUF_C_TYPE_SINT64 ||
-                field->type == PROTOBUF_C_TYPE_SFIXED64 || field->type == PROTOBUF_C_TYPE_UINT64 ||
-                field->type == PROTOBUF_C_TYPE_FIXED64 || field->type == PROTOBUF_C_TYPE_DOUBLE ||
-                field->type == PROTOBUF_C_TYPE_STRING || field->type == PROTOBUF_C_TYPE_MESSAGE;
-    size_t size = field->type == PROTOBUF_C_TYPE_BYTES ? 16 : wide ? 8 : 4;
-    if (json_array_size(tree) != n)
-        return false;
-    for (size_t i = 0; i < n; i++)
-        if (!same_element(json_array_get(tree, i), field, array + i * size))
-            return false;
-    return true;
-}
-
-static bool same_object(const json_t *tree, const ProtobufCMessage *message)
-{
-    const ProtobufCMessageDescriptor *type = message->descriptor;
-    size_t present = 0;
-    for (unsigned i = 0; i < type->n_fields; i++) {
-        const ProtobufCFieldDescriptor *field = &type->fields[i];
-        const json_t *each = json_object_get(tree, field->name);
-        bool there = is_present(field, (const char *)message);
-        present += there;
-        if (there != (each != NULL) || (there && !same_field(each, field, (const char *)message)))
-            return false;
-    }
-    return json_is_object(tree) && json_object_size(tree) == present;
-}
-
 /* What is written, read by jansson, has the fields of the struct. */
 START_TEST(what_is_written_is_the_struct)
 {
@@ -265,7 +154,7 @@ START_TEST(what_is_written_is_the_struct)
         ck_assert_ptr_null(memchr(json.data, '\n', json.size));
         json_t *tree;
         if (jansson_can(json.data, json.size, &tree)) {
-            if (!same_object(tree, message))
+            if (!json_tree_is(tree, message))
                 ck_abort_msg("round %d, %s: %.*s", round, type->name, (int)json.size, json.data);
             json_decref(tree);
             compared++;
@@ -273,169 +162,6 @@ START_TEST(what_is_written_is_the_struct)
         plain_pool_clear(&pool);
     }
     ck_assert_uint_gt(compared, 3000);
-}
-END_TEST
-
-struct refusal {
-    const char *type;
-    const char *text;
-    s4_status status;
-    const char *message;
-};
-
-static void check_refusal(const struct refusal *refusal, size_t size)
-{
-    s4_status status = read_json(text_type(schema, refusal->type), refusal->text, size);
-    ck_assert_msg(status == refusal->status, "%s: %s, %s", refusal->text, s4_status_name(status),
-                  diag.text);
-    ck_assert_str_eq(diag.text, refusal->message);
-    ck_assert_int_eq(diag.code, status);
-}
-
-START_TEST(what_is_no_json_is_refused)
-{
-    static const struct refusal table[] = {
-        { "test.Optional", "", S4_MALFORMED,
-          "column 1: found the end of the text, wanted an object" },
-        { "test.Optional", " \t\r\n", S4_MALFORMED,
-          "column 5: found the end of the text, wanted an object" },
-        { "test.Optional", "[1]", S4_MALFORMED, "column 1: found an array, wanted an object" },
-        { "test.Optional", "nothing", S4_MALFORMED, "column 1: found nothing, wanted an object" },
-        { "test.Optional", "{} {}", S4_MALFORMED,
-          "column 4: found an object, wanted nothing after the object" },
-        { "test.Optional", "{", S4_MALFORMED,
-          "column 2: found the end of the text, wanted a field's name in quotes" },
-        { "test.Optional", "{,}", S4_MALFORMED,
-          "column 2: found ',', wanted a field's name in quotes" },
-        { "test.Optional", "{f_int32:1}", S4_MALFORMED,
-          "column 2: found f_int32, wanted a field's name in quotes" },
-        { "test.Optional", "{\"f_int32\" 1}", S4_MALFORMED,
-          "column 12: field \"f_int32\": found 1 (a number), wanted ':'" },
-        { "test.Optional", "{\"f_int32\":}", S4_TYPE,
-          "column 12: field \"f_int32\": found '}', wanted int32" },
-        { "test.Optional", "{\"f_int32\":1", S4_MALFORMED,
-          "column 13: found the end of the text, wanted ',' or '}'" },
-        { "test.Optional", "{\"f_int32\":1;", S4_MALFORMED,
-          "column 13: found ';', wanted ',' or '}'" },
-        { "test.Optional", "{\"f_int32\":1,}", S4_MALFORMED,
-          "column 14: found '}', wanted a field's name in quotes" },
-        { "test.Optional", "{\"f_int32\":01}", S4_TYPE,
-          "column 12: field \"f_int32\": found 01, wanted int32" },
-        { "test.Optional", "{\"f_double\":1.}", S4_TYPE,
-          "column 13: field \"f_double\": found 1., wanted double" },
-        { "test.Optional", "{\"f_double\":NaN}", S4_TYPE,
-          "column 13: field \"f_double\": found NaN, wanted double" },
-        { "test.Optional", "{\"f_bool\":True}", S4_TYPE,
-          "column 11: field \"f_bool\": found True, wanted bool" },
-        { "test.Optional", "{\"f_bool\":truer}", S4_MALFORMED,
-          "column 15: found r, wanted ',' or '}'" },
-        { "test.Optional", "{\"f_int32", S4_MALFORMED,
-          "column 10: found the end of the text, wanted '\"' to close the string" },
-        { "test.Optional", "{\"f_int\x01", S4_MALFORMED,
-          "column 8: found byte 0x01 in a string, wanted an escape (\\u0001)" },
-        { "test.Names", "{\"c\":\"\n\"}", S4_MALFORMED,
-          "column 7: field \"c\": found byte 0x0a in a string, wanted an escape (\\u000a)" },
-        { "test.Names", "{\"c\":\"\\q\"}", S4_MALFORMED,
-          "column 8: field \"c\": found q, wanted one of \" \\ / b f n r t u after a backslash" },
-        { "test.Names", "{\"c\":\"\\u12g4\"}", S4_MALFORMED,
-          "column 7: field \"c\": wanted four hex digits after \\u" },
-        { "test.Names", "{\"c\":\"a\\u0000\"}", S4_MALFORMED,
-          "column 8: field \"c\": found \\u0000, and a string cannot hold a NUL" },
-        { "test.Names", "{\"c\":\"\\ud800\"}", S4_MALFORMED,
-          "column 7: field \"c\": found half of a surrogate pair, which is no character" },
-        { "test.Names", "{\"c\":\"\\ud800\\u0041\"}", S4_MALFORMED,
-          "column 7: field \"c\": found half of a surrogate pair, which is no character" },
-        { "test.Names", "{\"c\":\"\\udc00\\udc00\"}", S4_MALFORMED,
-          "column 7: field \"c\": found half of a surrogate pair, which is no character" },
-        { "test.Names", "{\"c\":\"12345678\xc3(\"}", S4_MALFORMED,
-          "column 15: field \"c\": found byte 0xc3, which is not valid UTF-8 here" },
-        { "test.Names", "{\"c\":\"\\n\xed\xa0\x80\"}", S4_MALFORMED,
-          "column 9: field \"c\": found byte 0xed, which is not valid UTF-8 here" },
-        { "test.Repeated", "{\"f_int32\":[1,]}", S4_TYPE,
-          "column 15: field \"f_int32[1]\": found ']', wanted int32" },
-        { "test.Repeated", "{\"f_int32\":[1 2]}", S4_MALFORMED,
-          "column 15: field \"f_int32[0]\": found 2 (a number), wanted ',' or ']'" },
-        { "test.Optional", "{\"f_int32\":\xff}", S4_TYPE,
-          "column 12: field \"f_int32\": found byte 0xff, wanted int32" },
-    };
-    for (size_t i = 0; i < ARRAY_LEN(table); i++)
-        check_refusal(&table[i], strlen(table[i].text));
-    static const struct refusal nul = {
-        "test.Names", "{\"c\":\"a\0b\"}", S4_MALFORMED,
-        "column 8: field \"c\": found byte 0x00, and a string cannot hold a NUL"
-    };
-    check_refusal(&nul, 11);
-}
-END_TEST
-
-START_TEST(what_does_not_fit_the_type_is_refused)
-{
-    static const struct refusal table[] = {
-        { "test.Names", "{\"c\":\"x\",\"n\":1,\"cc\":2}", S4_TYPE,
-          "column 16: test.Names has no field \"cc\", wanted one of \"a\", \"b\", \"c\", \"n\", "
-          "\"d\", \"e\", \"flag\"" },
-        { "test.Optional", "{\"x\":0}", S4_TYPE,
-          "column 2: test.Optional has no field \"x\", wanted one of \"f_int32\", \"f_sint32\", "
-          "\"f_sfixed32\", \"f_int64\", \"f_sint64\", \"f_sfixed64\", \"f_uint32\", \"f_fixed32\", "
-          "..." },
-        { "test.nested.Nothing", "{\"x\":0}", S4_TYPE,
-          "column 2: test.nested.Nothing has no field \"x\", wanted no field at all" },
-        { "test.Names", "{\"n\":1}", S4_TYPE,
-          "column 1: field \"c\": missing in this object, wanted string" },
-        { "test.Names", "{\"n\":null,\"c\":\"\"}", S4_TYPE,
-          "column 6: field \"n\": found null, wanted int32" },
-        { "test.Optional", "{\"f_int32\":1,\"f_int32\":1}", S4_TYPE,
-          "column 14: field \"f_int32\": found twice, wanted once" },
-        { "test.Optional", "{\"f_int32\":null,\"f_int32\":1}", S4_TYPE,
-          "column 17: field \"f_int32\": found twice, wanted once" },
-        { "test.Small", "{\"i\":1,\"b\":true}", S4_TYPE,
-          "column 12: field \"b\": found beside \"i\", wanted one of them (a oneof)" },
-        { "test.Optional", "{\"f_int32\":\"1\"}", S4_TYPE,
-          "column 12: field \"f_int32\": found \"1\" (a string), wanted int32" },
-        { "test.Optional", "{\"f_int64\":\"abc\"}", S4_TYPE,
-          "column 12: field \"f_int64\": found \"abc\" (a string), wanted int64" },
-        { "test.Optional", "{\"f_int64\":\"1 \"}", S4_TYPE,
-          "column 12: field \"f_int64\": found \"1 \" (a string), wanted int64" },
-        { "test.Optional", "{\"f_int32\":1.5}", S4_TYPE,
-          "column 12: field \"f_int32\": found 1.5 (a number), wanted int32" },
-        { "test.Optional", "{\"f_int32\":true}", S4_TYPE,
-          "column 12: field \"f_int32\": found true, wanted int32" },
-        { "test.Optional", "{\"f_int32\":[1]}", S4_TYPE,
-          "column 12: field \"f_int32\": found an array, wanted int32" },
-        { "test.Optional", "{\"f_bool\":1}", S4_TYPE,
-          "column 11: field \"f_bool\": found 1 (a number), wanted bool" },
-        { "test.Optional", "{\"f_float\":\"1.5\"}", S4_TYPE,
-          "column 12: field \"f_float\": found \"1.5\" (a string), wanted float" },
-        { "test.Optional", "{\"f_sign\":\"LESS\"}", S4_TYPE,
-          "column 11: field \"f_sign\": found \"LESS\" (a string), wanted a value of test.Sign "
-          "(FARTHER, MINUS, NONE, PLUS, FAR)" },
-        { "test.Names", "{\"c\":12}", S4_TYPE,
-          "column 6: field \"c\": found 12 (a number), wanted string" },
-        { "test.Names", "{\"c\":{}}", S4_TYPE,
-          "column 6: field \"c\": found an object, wanted string" },
-        { "test.Bytes", "{\"plain\":\"a\"}", S4_TYPE,
-          "column 10: field \"plain\": found \"a\" (a string), wanted bytes (a string of base64)" },
-        { "test.Repeated", "{\"f_int32\":1}", S4_TYPE,
-          "column 12: field \"f_int32\": found 1 (a number), wanted an array of int32" },
-        { "test.Repeated", "{\"f_int32\":[1,null]}", S4_TYPE,
-          "column 15: field \"f_int32[1]\": found null, wanted int32" },
-        { "test.nested.Chain", "{\"next\":[]}", S4_TYPE,
-          "column 9: field \"next\": found an array, wanted an object (test.nested.Chain)" },
-        { "test.nested.Tree",
-          "{\"weight\":1,\"children\":[{\"weight\":2},{\"left\":{\"name\":7}}]}", S4_TYPE,
-          "column 54: field \"children[1].left.name\": found 7 (a number), wanted string" },
-        { "test.nested.Tree", "{\"weight\":1,\"children\":[{}]}", S4_TYPE,
-          "column 25: field \"children[0].weight\": missing in this object, wanted int64" },
-        { "test.Names",
-          "{\"n\":\"a long text that the message cuts, since it is for people, who do not read "
-          "on\"}",
-          S4_TYPE,
-          "column 6: field \"n\": found \"a long text that the message cuts, since it is for "
-          "people, "
-          "... (a string), wanted int32" },
-    };
-    for (size_t i = 0; i < ARRAY_LEN(table); i++)
-        check_refusal(&table[i], strlen(table[i].text));
 }
 END_TEST
 
@@ -794,8 +520,6 @@ Suite *suite_build(void)
     add(suite, "random", random_messages_come_back);
     add(suite, "jansson_writes", what_jansson_writes_is_read);
     add(suite, "jansson_reads", what_is_written_is_the_struct);
-    add(suite, "no_json", what_is_no_json_is_refused);
-    add(suite, "no_fit", what_does_not_fit_the_type_is_refused);
     add(suite, "ranges", numbers_have_the_range_of_their_type);
     add(suite, "forms", other_ways_to_write_are_read);
     add(suite, "truncated", every_truncation_is_refused);
