@@ -155,7 +155,8 @@ static s4_status output_failed(struct host_ctx *ctx, const struct host_output *o
 s4_status host_encode(const struct codec *codec, const ProtobufCMessage *message,
                       struct buffer *out, struct value *value)
 {
-    for (size_t want = size_max(out->capacity, 1 * KIB);; want *= 2) {
+    size_t have = out->capacity > BLOCK_SLACK ? out->capacity - BLOCK_SLACK : 0;
+    for (size_t want = size_max(have & ~(size_t)7, 1 * KIB);; want *= 2) {
         buffer_clear(out);
         char *record = buffer_room(out, want + BLOCK_SLACK);
         if (!record)

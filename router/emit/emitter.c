@@ -365,7 +365,8 @@ static s4_status put_to_slot(struct emitter *emitter, const struct route *route,
                              const struct emission *emission, put_attributes *put,
                              const void *source)
 {
-    struct head head = { .key = "", .stream = route->number, .slot = slot };
+    struct head head = { .key = "", .hash = hash_bytes("", 0), .stream = route->number,
+                         .slot = slot };
     return put_record(emitter, &head, emission, put, source);
 }
 

@@ -3,7 +3,7 @@
 #include "tests/support/model_app.h"
 
 #include <s4/s4.h>
-#include <string.h>
+#include <stdio.h>
 
 #include "model.pb-c.h"
 

@@ -2,6 +2,7 @@
 #include "tests/support/rig.h"
 
 #include <check.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "runtime/actor/pool_sim.h"

@@ -32,7 +32,7 @@ END_TEST
 
 START_TEST(parameters_come_from_the_manifest)
 {
-    start("app: model\nprototypes:\n  counters:\n    parameters: {step: 7, label: odd}\n");
+    start("app: model\nversion: 1.0.0\nprototypes:\n  counters:\n    parameters: {step: 7, label: odd}\n");
     rig_feed(&rig, "ticks", "{\"user\":\"a\"}\n{\"user\":\"a\"}\n");
     HAS("totals", "{\"key\":\"a\",\"n\":14}");
     HAS("journal", "\"note\":\"odd\"");
@@ -92,7 +92,7 @@ END_TEST
 
 START_TEST(a_failing_call_is_taken_back)
 {
-    start("app: model\nparked_after: 3\n");
+    start("app: model\nversion: 1.0.0\nparked_after: 3\n");
     rig_feed(&rig, "ticks", "{\"user\":\"a\",\"n\":4}\n{\"user\":\"a\",\"n\":9,\"kind\":1}\n");
     HAS("totals", "{\"key\":\"a\",\"n\":4}");
     HAS_NO("journal", "second");
@@ -136,7 +136,7 @@ END_TEST
 
 START_TEST(triggers_by_count_and_gap)
 {
-    start("app: model\nprototypes:\n  counters:\n    trigger: {events: 3, gap: 1s}\n");
+    start("app: model\nversion: 1.0.0\nprototypes:\n  counters:\n    trigger: {events: 3, gap: 1s}\n");
     rig_feed(&rig, "ticks", "{\"user\":\"a\"}\n{\"user\":\"a\"}\n");
     HAS_NO("journal", "trigger");
     rig_feed(&rig, "ticks", "{\"user\":\"b\"}\n{\"user\":\"a\"}\n");
@@ -153,7 +153,7 @@ END_TEST
 
 START_TEST(outputs_by_events_time_and_end)
 {
-    start("app: model\nprototypes:\n  counters:\n    output: {events: 2, every: 10s}\n");
+    start("app: model\nversion: 1.0.0\nprototypes:\n  counters:\n    output: {events: 2, every: 10s}\n");
     rig_feed(&rig, "ticks", "{\"user\":\"a\"}\n{\"user\":\"a\"}\n{\"user\":\"b\"}\n");
     HAS("journal", "{\"key\":\"a\",\"n\":2,\"note\":\"output\"}");
     HAS_NO("journal", "{\"key\":\"b\",\"n\":1,\"note\":\"output\"}");
@@ -175,7 +175,7 @@ END_TEST
 
 START_TEST(ttl_removes_the_unused)
 {
-    start("app: model\nprototypes:\n  counters:\n    ttl: 10s\n");
+    start("app: model\nversion: 1.0.0\nprototypes:\n  counters:\n    ttl: 10s\n");
     rig_feed(&rig, "ticks", "{\"user\":\"a\",\"n\":3}\n{\"user\":\"b\",\"n\":3}\n");
     rig_advance(&rig, 6000000);
     rig_feed(&rig, "ticks", "{\"user\":\"b\",\"n\":1}\n");
@@ -197,7 +197,7 @@ START_TEST(bound_on_instances)
 {
     struct rig_options options = {
         .app = &s4_plugin, .slots = 1,
-        .manifest = "app: model\nprototypes:\n  counters:\n    instances: {max: 2}\n",
+        .manifest = "app: model\nversion: 1.0.0\nprototypes:\n  counters:\n    instances: {max: 2}\n",
     };
     rig_start(&rig, &options);
     rig_feed(&rig, "ticks", "{\"user\":\"a\"}\n");
@@ -211,7 +211,7 @@ START_TEST(bound_on_instances)
     HAS_NO("journal", "{\"key\":\"a\",\"n\":2,\"note\":\"remove\"}");
     rig_stop(&rig);
     options.manifest =
-        "app: model\nprototypes:\n  counters:\n    instances: {max: 2, full: refuse}\n";
+        "app: model\nversion: 1.0.0\nprototypes:\n  counters:\n    instances: {max: 2, full: refuse}\n";
     rig_start(&rig, &options);
     rig_feed(&rig, "ticks", "{\"user\":\"a\"}\n{\"user\":\"b\"}\n{\"user\":\"c\"}\n");
     HAS("dead_letters", "the bound on instances of prototype counters is reached");
@@ -244,7 +244,7 @@ END_TEST
 
 START_TEST(event_time_moves_with_events)
 {
-    start("app: model\nclock: {event: at, unit: us}\n");
+    start("app: model\nversion: 1.0.0\nclock: {event: at, unit: us}\n");
     rig_feed(&rig, "ticks", "{\"user\":\"a\",\"kind\":5,\"n\":100,\"at\":50}\n");
     rig_advance(&rig, 10000000);
     HAS_NO("journal", "timer");
@@ -273,7 +273,7 @@ END_TEST
 
 START_TEST(emits_max_bounds_a_call)
 {
-    start("app: model\nemits_max: 100\n");
+    start("app: model\nversion: 1.0.0\nemits_max: 100\n");
     rig_feed(&rig, "ticks", "{\"user\":\"a\",\"n\":100,\"kind\":8}\n");
     HAS("journal", "{\"key\":\"a\",\"n\":100,\"note\":\"second\"}");
     ck_assert_uint_eq(rig_count(&rig, "dead_letters"), 0);
@@ -330,6 +330,8 @@ START_TEST(threads_give_the_same_rows)
             rig_feed(&rig, "ticks", "{\"user\":\"a\",\"n\":1}\n{\"user\":\"b\",\"n\":2,\"kind\":3}\n"
                                     "{\"user\":\"c\",\"n\":3}\n{\"user\":\"d\",\"kind\":7,\"n\":1}\n");
         ck_assert_int_eq(rig_drain(&rig, true, NULL), S4_OK);
+        ck_assert_uint_eq(rig_counters(&rig).injected, 80);
+        ck_assert_uint_eq(rig_count(&rig, "dead_letters"), 0);
         HAS("totals", "{\"key\":\"a\",\"n\":20}");
         HAS("totals", "{\"key\":\"c\",\"n\":60}");
         HAS("journal", "{\"key\":\"b\",\"n\":40,\"note\":\"second\"}");
