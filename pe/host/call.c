@@ -15,6 +15,7 @@ void host_enter(struct host_worker *worker, struct host_partition *partition, ui
 {
     struct host_ctx *ctx = &worker->ctx;
     struct host_app *app = partition->app;
+    host_running = ctx;
     if (!app->event_time && now_us > partition->now_us) {
         partition->now_us = now_us;
         host_times(partition);
@@ -31,6 +32,7 @@ void host_enter(struct host_worker *worker, struct host_partition *partition, ui
 
 void host_leave(struct host_worker *worker)
 {
+    host_running = NULL;
     worker->ctx.partition = NULL;
     worker->ctx.prototype = NULL;
     worker->ctx.record = NULL;

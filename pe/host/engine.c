@@ -373,7 +373,9 @@ static s4_status call_app(struct host_app *app, enum call_kind kind, s4_status (
     ctx.app = app;
     ctx.kind = (uint8_t)kind;
     ctx.emission.time = app->engine->options.clock->wall_us(app->engine->options.clock);
+    host_running = &ctx;
     s4_status status = fn(&ctx.pub);
+    host_running = NULL;
     status = ctx.failed != S4_OK ? ctx.failed : status;
     if (cause)
         snprintf(cause, size, "%s", ctx.cause[0] ? ctx.cause : s4_status_text(status));

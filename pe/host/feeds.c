@@ -102,7 +102,9 @@ static s4_status step_source(struct engine *engine, struct feeder *feeder)
     ctx->run_us = feeder->now_us;
     uint64_t before = feeder->given;
     emitter_begin(ctx->emitter);
+    host_running = ctx;
     s4_status status = app->code->source(&ctx->pub, FEED_BUDGET);
+    host_running = NULL;
     settle(ctx);
     count_add(&app->feed_counters.injected, feeder->given - before);
     if (ctx->failed == S4_OK)

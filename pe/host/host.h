@@ -572,6 +572,11 @@ void host_send_remote(struct engine *engine, struct host_app *app, struct block 
 void host_block_taken(void *user, struct block *block);
 void host_block_applied(struct block *block);
 
+/* ---- crash.c ------------------------------------------------------------------------------- */
+
+extern _Thread_local struct host_ctx *host_running;       /* what this thread runs; NULL: nothing */
+extern _Thread_local const struct host_app *host_running_app; /* whose request it runs */
+
 /* ---- worker_ops ---------------------------------------------------------------------------- */
 
 uint64_t host_tick(void *user);

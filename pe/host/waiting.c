@@ -255,8 +255,11 @@ static void job_run(struct job *base)
     void *question = memory ? host_decode_row(request->question, &job->question, memory, &arena)
                             : NULL;
     s4_status status = S4_NO_MEMORY;
-    if (question)
+    if (question) {
+        host_running_app = job->app;
         status = ((request_fn *)request->request->run)(&job->pub, question);
+        host_running_app = NULL;
+    }
     job->status = status != S4_OK ? status : job->answered ? S4_OK : S4_FAILED;
     mem_free(memory);
     arena_fini(&arena);
