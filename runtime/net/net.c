@@ -350,7 +350,7 @@ bool net_step(struct net *net, size_t max)
     return work;
 }
 
-void net_wait(struct net *net, uint64_t timeout_us)
+uint64_t net_deadline_us(const struct net *net)
 {
     uint64_t deadline = UINT64_MAX;
     const struct slot_list *lists[] = { &net->out, &net->in };
@@ -360,6 +360,12 @@ void net_wait(struct net *net, uint64_t timeout_us)
             deadline = at < deadline ? at : deadline;
         }
     }
+    return deadline;
+}
+
+void net_wait(struct net *net, uint64_t timeout_us)
+{
+    uint64_t deadline = net_deadline_us(net);
     if (deadline != UINT64_MAX) {
         uint64_t now = net->options.clock->mono_us(net->options.clock);
         uint64_t left = deadline > now ? deadline - now : 0;

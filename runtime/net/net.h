@@ -96,6 +96,10 @@ void net_unwatch(struct net *net, int fd);
 void net_close(struct net *net);
 bool net_is_closed(const struct net *net);
 
+/* When net_step has something to do at the latest, if nothing comes: for whoever moves a simulated
+ * clock. UINT64_MAX: never. */
+uint64_t net_deadline_us(const struct net *net);
+
 bool net_peer_is_up(const struct net *net, uint32_t peer);
 bool net_is_drained(const struct net *net); /* every frame sent from here is acknowledged */
 struct net_counters net_counters(const struct net *net);

@@ -14,11 +14,11 @@
 #include "runtime/net/lane.h"
 #include "runtime/net/transport.h"
 
-#define SESSION_LANES_MAX    4096u           /* lanes of one session: 64 workers to 64 */
-#define SESSION_APPS_MAX     256u            /* names of apps that one session has carried */
-#define SESSION_HANDSHAKE_US (5u * 1000000u) /* from HELLO to WELCOME, from BYE to BYE */
-#define SESSION_PING_US      1000000u        /* the longest silence of an open session */
-#define SESSION_RETRY_US     1000u           /* after the transport was full */
+#define SESSION_LANES_MAX    4096u            /* lanes of one session: 64 workers to 64 */
+#define SESSION_APPS_MAX     256u             /* names of apps that one session has carried */
+#define SESSION_HANDSHAKE_US (30u * 1000000u) /* for an answer to HELLO, or to BYE */
+#define SESSION_PING_US      1000000u         /* the longest silence of an open session */
+#define SESSION_RETRY_US     1000u            /* after the transport was full */
 
 struct session;
 
