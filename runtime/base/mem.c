@@ -102,21 +102,33 @@ bool mem_grow(void **array, size_t *capacity, size_t want, size_t element)
     return true;
 }
 
+/* Measured on ten million instances in 64 mappings: huge pages make finds a fifth faster and cost
+ * three bytes per instance. Below this size the last one, touched for its first byte, would weigh
+ * too much. Advice: without it everything works. */
+#define HUGE_FROM (4 * MIB)
+
+static void *advised(void *p, size_t size)
+{
+    if (p == MAP_FAILED)
+        return NULL;
+    if (size >= HUGE_FROM)
+        (void)madvise(p, size, MADV_HUGEPAGE);
+    return p;
+}
+
 void *mem_map(size_t size)
 {
     if (fails())
         return NULL;
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                   -1, 0);
-    return p == MAP_FAILED ? NULL : p;
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    return advised(mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0), size);
 }
 
 void *mem_map_grow(void *p, size_t size, size_t grown)
 {
     if (fails())
         return NULL;
-    void *moved = mremap(p, size, grown, MREMAP_MAYMOVE);
-    return moved == MAP_FAILED ? NULL : moved;
+    return advised(mremap(p, size, grown, MREMAP_MAYMOVE), grown);
 }
 
 void mem_unmap(void *p, size_t size)
