@@ -52,6 +52,16 @@ static s4_status event_text(const struct deadletter *letter, struct buffer *text
     return buffer_text(text) ? S4_OK : S4_NO_MEMORY;
 }
 
+/* protobuf-c's structs have no const; packing changes nothing. */
+static char *struct_text(const char *text)
+{
+    union {
+        const char *given;
+        char *wanted;
+    } both = { text };
+    return both.wanted;
+}
+
 s4_status deadletter_row(const struct codec *codec, const struct deadletter *letter,
                          struct buffer *out, struct value *row)
 {
@@ -60,13 +70,13 @@ s4_status deadletter_row(const struct codec *codec, const struct deadletter *let
     s4_status status = event_text(letter, &text);
     if (status == S4_OK) {
         S4__Output__DeadLetter message = S4__OUTPUT__DEAD_LETTER__INIT;
-        message.prototype = (char *)(uintptr_t)letter->prototype;
-        message.key = (char *)(uintptr_t)(letter->key ? letter->key : "");
-        message.stream = (char *)(uintptr_t)letter->stream;
-        message.status = (char *)(uintptr_t)s4_status_name(letter->status);
-        message.cause = (char *)(uintptr_t)letter->cause;
+        message.prototype = struct_text(letter->prototype);
+        message.key = struct_text(letter->key ? letter->key : "");
+        message.stream = struct_text(letter->stream);
+        message.status = struct_text(s4_status_name(letter->status));
+        message.cause = struct_text(letter->cause);
         message.event = text.data;
-        message.version = (char *)(uintptr_t)letter->version;
+        message.version = struct_text(letter->version);
         status = encode(codec, &message, out, row);
     }
     buffer_fini(&text);

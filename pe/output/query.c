@@ -169,25 +169,37 @@ static int compare_bytes(const char *a, size_t a_len, const char *b, size_t b_le
     return order != 0 ? order : compare_numbers(a_len, b_len);
 }
 
+struct slice {
+    const char *data;
+    size_t len;
+};
+
+/* Splits the next part off a key of several; of a loaded table nobody vouches for its form. */
+static struct slice next_part(struct slice *key)
+{
+    uint16_t len = 0;
+    if (key->len < sizeof len)
+        return *key;
+    memcpy(&len, key->data, sizeof len);
+    struct slice part = { key->data + sizeof len, size_min(len, key->len - sizeof len) };
+    key->len -= sizeof len + part.len;
+    key->data = part.data + part.len;
+    return part;
+}
+
 /* Part by part: the lengths before the parts have no say. */
 static int compare_keys(const struct key_spec *spec, const struct query_row *a,
                         const struct query_row *b)
 {
-    if (spec->n_parts == 1)
-        return compare_bytes(a->key, a->key_len, b->key, b->key_len);
-    const char *x = a->key;
-    const char *y = b->key;
-    for (uint32_t i = 0; i < spec->n_parts; i++) {
-        uint16_t x_len, y_len;
-        memcpy(&x_len, x, sizeof x_len);
-        memcpy(&y_len, y, sizeof y_len);
-        int order = compare_bytes(x + 2, x_len, y + 2, y_len);
-        if (order != 0)
-            return order;
-        x += 2 + x_len;
-        y += 2 + y_len;
+    struct slice x = { a->key, a->key_len };
+    struct slice y = { b->key, b->key_len };
+    int order = 0;
+    for (uint32_t i = 0; spec->n_parts > 1 && i < spec->n_parts && order == 0; i++) {
+        struct slice p = next_part(&x);
+        struct slice q = next_part(&y);
+        order = compare_bytes(p.data, p.len, q.data, q.len);
     }
-    return 0;
+    return order != 0 ? order : compare_bytes(a->key, a->key_len, b->key, b->key_len);
 }
 
 /* Absent values come last, whichever way the others go. */
@@ -213,8 +225,9 @@ static int compare_entries(const struct query *query, const struct entry *a, con
     return order != 0 ? order : compare_numbers(a->row.seq, b->row.seq);
 }
 
-static int compare_for_sort(const void *a, const void *b, void *query)
+static int compare_for_sort(const void *a, const void *b, void *user)
 {
+    const struct query *query = *(const struct query *const *)user;
     return compare_entries(query, a, b);
 }
 
@@ -352,8 +365,7 @@ s4_status query_run(const struct query *query, const struct query_pins *pins,
     }
     if (status == S4_OK) {
         if (heap.n > 1)
-            qsort_r(heap.entries, heap.n, sizeof *heap.entries, compare_for_sort,
-                    (void *)(uintptr_t)query);
+            qsort_r(heap.entries, heap.n, sizeof *heap.entries, compare_for_sort, &query);
         for (size_t i = 0; i < heap.n; i++)
             rows[i] = heap.entries[i].row;
         *result = (struct query_result){

@@ -51,7 +51,7 @@ static s4_status save_ordered(const struct table *table, struct buffer *out)
 
 static int compare_entries(const void *a, const void *b, void *user)
 {
-    const struct table *table = user;
+    const struct table *table = *(const struct table *const *)user;
     uint64_t x = *(const uint64_t *)a;
     uint64_t y = *(const uint64_t *)b;
     if (x >> 32 != y >> 32)
@@ -72,7 +72,7 @@ static s4_status save_segment(const struct table *table, const struct segment *s
     for (uint32_t i = 0; i < segment->capacity; i++)
         if (segment->entries[i] != 0)
             entries[n++] = segment->entries[i];
-    qsort_r(entries, n, sizeof *entries, compare_entries, (void *)(uintptr_t)table);
+    qsort_r(entries, n, sizeof *entries, compare_entries, &table);
     s4_status status = S4_OK;
     for (uint32_t i = 0; i < n && status == S4_OK; i++)
         status = save_row(table, (uint32_t)entries[i], out);

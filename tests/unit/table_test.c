@@ -712,6 +712,36 @@ START_TEST(loading_distrusts_every_byte)
 }
 END_TEST
 
+/* What a record may do, a row may not: have its text where a record has its key. */
+START_TEST(loading_refuses_text_in_the_key)
+{
+    struct world world;
+    struct buffer saved;
+    struct diag diag = { 0 };
+    uint32_t in_key[2] = { sizeof(struct record) + 2, 0 };
+    filled(&world, &saved);
+    struct buffer bent;
+    buffer_init(&bent);
+    ck_assert_int_eq(buffer_append(&bent, saved.data, saved.size), S4_OK);
+    size_t key_len = row_key("0", (char[64]){ 0 });
+    size_t head = saved.size;
+    for (size_t at = 0; head == saved.size; at++)
+        if (memcmp(saved.data + at,
+                   "\0\1"
+                   "0",
+                   key_len) == 0)
+            head = at;
+    memcpy(bent.data + head + key_len + type_find(world.type, "word")->offset, in_key,
+           sizeof in_key);
+    const char *at = bent.data;
+    ck_assert_int_eq(table_load(world.table, &at, bent.data + bent.size, &diag), S4_CORRUPT);
+    ck_assert_str_eq(diag.text, "saved table of test.Row: a row refers to what is not its");
+    buffer_fini(&bent);
+    buffer_fini(&saved);
+    world_fini(&world);
+}
+END_TEST
+
 START_TEST(saving_and_loading_survive_lack_of_memory)
 {
     struct world world;
@@ -785,6 +815,7 @@ Suite *suite_build(void)
     suite_add(suite, "memory", creation_survives_lack_of_memory, 10);
     suite_add(suite, "steady", overwriting_allocates_nothing, 10);
     suite_add(suite, "distrust", loading_distrusts_every_byte, 60);
+    suite_add(suite, "distrust-key", loading_refuses_text_in_the_key, 10);
     suite_add(suite, "save-memory", saving_and_loading_survive_lack_of_memory, 60);
     suite_add(suite, "save-bounds", loading_holds_the_bounds_and_the_type, 10);
     return suite;
