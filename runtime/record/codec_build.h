@@ -92,6 +92,14 @@ static inline uint64_t codec_load64(const char *at)
     return x;
 }
 
+/* The pointer that a struct holds there. */
+static inline const char *codec_load_pointer(const char *at)
+{
+    const char *pointer;
+    memcpy(&pointer, at, sizeof pointer);
+    return pointer;
+}
+
 static inline void codec_store32(char *at, uint32_t x)
 {
     memcpy(at, &x, sizeof x);

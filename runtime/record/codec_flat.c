@@ -64,7 +64,7 @@ static __attribute__((noinline)) int64_t put_any(const struct codec *codec, cons
     clear_holes(codec, at);
     for (uint32_t i = 0; i < codec->n_strings; i++) {
         const struct codec_string *string = &codec->strings[i];
-        const char *text = (const char *)(uintptr_t)codec_load64(image + string->offset);
+        const char *text = codec_load_pointer(image + string->offset);
         uint64_t ref = text ? REF_DEFAULT : REF_NULL;
         if (text && text != string->fallback && string->offset == alias->field_offset) {
             ref = codec_alias_ref(alias);
@@ -96,7 +96,7 @@ ALWAYS_INLINE int64_t put(const struct codec *codec, const void *message, char *
         clear_holes(codec, at);
     for (uint32_t i = 0; i < n_strings; i++) {
         const struct codec_string *string = &codec->strings[i];
-        const char *text = (const char *)(uintptr_t)codec_load64(image + string->offset);
+        const char *text = codec_load_pointer(image + string->offset);
         uint64_t ref;
         if (UNLIKELY(!text || text == string->fallback)) {
             ref = text ? REF_DEFAULT : REF_NULL;

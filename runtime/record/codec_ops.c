@@ -40,12 +40,6 @@ static char *take(struct out *out, uint64_t size)
     return at;
 }
 
-/* What a pointer of a struct points to, as it lies there. */
-static const char *pointer_at(const char *at)
-{
-    return (const char *)(uintptr_t)codec_load64(at);
-}
-
 static int put_string(const char *text, const void *fallback, char *at, struct out *out)
 {
     uint64_t ref;
@@ -66,7 +60,7 @@ static int put_bytes(const char *from, const ProtobufCBinaryData *fallback, char
                      struct out *out)
 {
     uint64_t len = codec_load64(from);
-    const char *data = pointer_at(from + 8);
+    const char *data = codec_load_pointer(from + 8);
     uint64_t off;
     if (fallback && data == (const char *)fallback->data && len == fallback->len) {
         off = REF_DEFAULT;
@@ -147,20 +141,21 @@ static int put_repeated(const struct op *op, const char *image, char *at, struct
                         int depth)
 {
     uint64_t n = codec_load64(image + op->has);
-    const char *from = pointer_at(image + op->offset);
+    const char *from = codec_load_pointer(image + op->offset);
     char *array;
     STEP(put_array(n, op->size, at + op->offset, out, &array));
     if (op->kind == OP_SCALARS && n > 0)
         memcpy(array, from, n * op->size);
     else if (op->kind == OP_STRINGS)
         for (uint64_t i = 0; i < n; i++)
-            STEP(put_text_element(pointer_at(from + i * 8), array + i * 8, out));
+            STEP(put_text_element(codec_load_pointer(from + i * 8), array + i * 8, out));
     else if (op->kind == OP_BYTES_LIST)
         for (uint64_t i = 0; i < n; i++)
             STEP(put_bytes(from + i * 16, NULL, array + i * 16, out));
     else if (op->kind == OP_MESSAGES)
         for (uint64_t i = 0; i < n; i++)
-            STEP(put_message_element(op->sub, pointer_at(from + i * 8), array + i * 8, out, depth));
+            STEP(put_message_element(op->sub, codec_load_pointer(from + i * 8), array + i * 8, out,
+                                     depth));
     return 0;
 }
 
@@ -170,7 +165,7 @@ static int put_single(const struct op *op, const char *image, char *at, struct o
     const char *from = image + op->offset;
     char *to = at + op->offset;
     if (op->kind == OP_STRING) {
-        const char *text = pointer_at(from);
+        const char *text = codec_load_pointer(from);
         if (op->offset == alias->field_offset && text && text != op->fallback) {
             codec_store64(to, codec_alias_ref(alias));
             return 0;
@@ -178,7 +173,7 @@ static int put_single(const struct op *op, const char *image, char *at, struct o
         return put_string(text, op->fallback, to, out);
     }
     if (op->kind == OP_MESSAGE)
-        return put_message(op->sub, pointer_at(from), to, out, depth);
+        return put_message(op->sub, codec_load_pointer(from), to, out, depth);
     if (op->kind == OP_SCALAR) {
         memcpy(to, from, op->size);
         return 0;
@@ -259,7 +254,7 @@ static void get_bytes(const char *at, const ProtobufCBinaryData *fallback, char 
         data = codec_address(in->record, off);
     } else if (off == REF_EMPTY) {
         data = (uint64_t)(uintptr_t)empty;
-    } else if (off == REF_DEFAULT) {
+    } else if (off == REF_DEFAULT && fallback) {
         data = (uint64_t)(uintptr_t)fallback->data;
         len = fallback->len;
     }

@@ -42,8 +42,9 @@
 #define REF_DEFAULT 1u
 #define REF_EMPTY   2u
 
-#define MESSAGE_BASE 24 /* sizeof(ProtobufCMessage): struct offset = image offset + MESSAGE_BASE \
-                         */
+#define MESSAGE_BASE                                                            \
+    24 /* sizeof(ProtobufCMessage): struct offset = image offset + MESSAGE_BASE \
+        */
 
 struct enum_value {
     const char *name;

@@ -75,7 +75,7 @@ static s4_status add_enums(struct finder *finder, const char *outer, size_t n,
 {
     struct set_names *names = finder->names;
     for (size_t i = 0; i < n; i++) {
-        const char *name;
+        const char *name = NULL;
         TRY(join(finder, outer, enums[i]->name, &name));
         if (names->n_enums == SCHEMA_ENUMS_MAX)
             return diag_set(finder->diag, S4_TOO_LARGE, "enum %s: more than %d enums", name,
@@ -123,7 +123,7 @@ static s4_status add_messages(struct finder *finder, const char *outer, size_t n
     struct set_names *names = finder->names;
     for (size_t i = 0; i < n; i++) {
         const set_message *message = messages[i];
-        const char *name;
+        const char *name = NULL;
         TRY(join(finder, outer, message->name, &name));
         TRY(check_message(finder, name, message));
         if (names->n_messages == SCHEMA_TYPES_MAX)

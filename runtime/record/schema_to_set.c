@@ -234,6 +234,14 @@ static Google__Protobuf__EnumValueDescriptorProto *make_value(struct maker *make
     return value;
 }
 
+static bool has_aliases(const struct enum_type *type)
+{
+    for (uint32_t i = 1; i < type->n_values; i++)
+        if (type->values[i - 1].number == type->values[i].number)
+            return true;
+    return false;
+}
+
 /* The value that was declared first is so again. */
 static set_enum *make_enum(struct maker *maker, const struct enum_type *from)
 {
@@ -248,14 +256,11 @@ static set_enum *make_enum(struct maker *maker, const struct enum_type *from)
     const struct enum_value *first = enum_find_number(from, from->first);
     if (first)
         values[made->n_value++] = make_value(maker, first);
-    bool aliases = false;
-    for (uint32_t i = 0; i < from->n_values; i++) {
-        const struct enum_value *value = &from->values[i];
-        aliases |= i > 0 && value[-1].number == value->number;
-        if (value != first)
-            values[made->n_value++] = make_value(maker, value);
-    }
-    if (aliases) {
+    uint32_t done = first ? (uint32_t)(first - from->values) : from->n_values;
+    for (uint32_t i = 0; i < from->n_values; i++)
+        if (i != done)
+            values[made->n_value++] = make_value(maker, &from->values[i]);
+    if (has_aliases(from)) {
         made->options = take(maker, sizeof *made->options);
         if (made->options) {
             google__protobuf__enum_options__init(made->options);

@@ -73,6 +73,7 @@ static char *random_default(struct maker *maker, const set_field *field, const s
     case SET_BOOL:
         return set_text(maker->builder, "%s", bits & 1 ? "true" : "false");
     case SET_ENUM:
+        CHECK(values);
         return set_text(maker->builder, "%s", values->value[bits % values->n_value]->name);
     case 1:
     case 2:

@@ -40,15 +40,13 @@ void set_builder_fini(struct set_builder *builder)
 
 char *set_text(struct set_builder *builder, const char *format, ...)
 {
+    char text[2 * SCHEMA_NAME_MAX];
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(NULL, 0, format, args);
+    int n = vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    char *text = take(builder, (size_t)n + 1);
-    va_start(args, format);
-    vsnprintf(text, (size_t)n + 1, format, args);
-    va_end(args);
-    return text;
+    CHECK(n >= 0 && (size_t)n < sizeof text);
+    return memcpy(take(builder, (size_t)n + 1), text, (size_t)n + 1);
 }
 
 set_file *set_add_file(struct set_builder *builder, const char *package)

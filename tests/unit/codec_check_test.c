@@ -195,7 +195,8 @@ START_TEST(each_fault_is_named)
     bench_open(&bench, record_roots, record_n_roots);
     struct codec *codec = codec_of(schema_find(bench.schema, "test.Names"));
     Test__Names message = TEST__NAMES__INIT;
-    message.c = (char *)(uintptr_t) "a text";
+    char text[] = "a text";
+    message.c = text;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct diag diag = { 0 };
         struct record *record = put_message(&bench, codec, &message.base, &codec_no_alias);

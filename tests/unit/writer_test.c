@@ -221,7 +221,8 @@ START_TEST(text_in_the_key_needs_a_whole_copy)
     bench_open(&bench, record_roots, record_n_roots);
     struct codec *codec = codec_of(schema_find(bench.schema, "test.Names"));
     Test__Names message = TEST__NAMES__INIT;
-    message.c = (char *)(uintptr_t)RECORD_KEY;
+    char text[] = RECORD_KEY;
+    message.c = text;
     struct codec_alias alias = { type_find(codec_type(codec), "c")->offset, RECORD_KEY_AT, 7 };
     struct record *record = put_message(&bench, codec, &message.base, &alias);
     struct value value = value_of_record(codec_type(codec), record);
