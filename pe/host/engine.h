@@ -75,6 +75,10 @@ void engine_destroy(struct engine *engine); /* NULL is fine */
 /* By hand: does a bounded piece of work; false when there was none. */
 bool engine_step(struct engine *engine);
 bool engine_step_worker(struct engine *engine, uint32_t worker);
+/* By hand: saves a partition into `saved` (overwritten), drops it, and loads it again. */
+struct buffer;
+s4_status engine_reload(struct engine *engine, const char *app, uint32_t slot, struct buffer *saved,
+                        struct diag *diag) MUST_USE;
 
 /* ---- apps; one control thread at a time ---------------------------------------------------- */
 

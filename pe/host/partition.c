@@ -105,10 +105,8 @@ static void destroy_instances(struct host_partition *p, uint32_t i)
     instances_fini(table);
 }
 
-void host_partition_destroy(struct host_partition *p)
+static void destroy_parts(struct host_partition *p)
 {
-    if (!p)
-        return;
     for (uint32_t i = 0; p->tables && i < p->app->n_prototypes; i++)
         if (p->tables[i].entry_size)
             destroy_instances(p, i);
@@ -129,6 +127,13 @@ void host_partition_destroy(struct host_partition *p)
     mem_free(p->outputs);
     mem_free(p->links_in.last);
     mem_free(p->links_out);
+}
+
+void host_partition_destroy(struct host_partition *p)
+{
+    if (!p)
+        return;
+    destroy_parts(p);
     mem_free(p);
 }
 
@@ -425,4 +430,40 @@ s4_status host_partition_load(struct host_partition *p, const char **at, const c
     return status == S4_OK ? S4_OK
                            : diag_set(diag, status, "app %s, partition %u: saved state: %s",
                                       p->app->graph->app, p->base.slot, s4_status_text(status));
+}
+
+/* ---- dropping and loading ------------------------------------------------------------------ */
+
+/* Runs, messages and the batches that wait for their probes belong to the place, not to the state. */
+static s4_status reload(struct host_partition *p, const struct buffer *saved, struct diag *diag)
+{
+    struct host_partition fresh = {
+        .base = p->base, .app = p->app, .worker = p->worker, .due_us = HOST_NEVER,
+        .turn_message = p->turn_message, .turn_posted = p->turn_posted,
+        .last_probe = p->last_probe, .probes = p->probes,
+    };
+    buffer_init(&p->probes);
+    destroy_parts(p);
+    *p = fresh;
+    if (!create_parts(p))
+        return diag_set(diag, S4_NO_MEMORY, "out of memory");
+    const char *at = saved->data;
+    return host_partition_load(p, &at, at + saved->size, diag);
+}
+
+s4_status engine_reload(struct engine *engine, const char *app_name, uint32_t slot,
+                        struct buffer *saved, struct diag *diag)
+{
+    struct host_app *app = host_app_find(engine, app_name);
+    if (!app)
+        return diag_set(diag, S4_NOT_FOUND, "no app \"%s\" is deployed", app_name);
+    struct host_partition *p = slot < engine->map.slots ? app->partitions[slot] : NULL;
+    if (!p)
+        return diag_set(diag, S4_NOT_FOUND, "partition %u is not on this node", slot);
+    buffer_clear(saved);
+    s4_status status = host_partition_save(p, saved);
+    if (status != S4_OK)
+        return diag_set(diag, status, "partition %u cannot be saved: %s", slot,
+                        s4_status_text(status));
+    return reload(p, saved, diag);
 }

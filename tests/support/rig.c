@@ -34,7 +34,7 @@ void rig_start(struct rig *rig, const struct rig_options *o)
     struct engine_options options = {
         .workers = o->workers, .slots = o->slots, .block_size = o->block_size,
         .memory_soft = o->memory_soft, .memory_hard = o->memory_hard, .threads = o->threads,
-        .seed = o->seed ? o->seed : 1, .clock = o->threads ? NULL : &rig->clock.clock,
+        .seed = o->seed ? o->seed : 1, .clock = o->clock ? o->clock : o->threads ? NULL : &rig->clock.clock,
         .requests = rig->pool, .alarm = note_alarm, .fault = note_fault, .user = rig,
         .remote = o->remote, .nodes = o->nodes, .node = o->node,
     };
@@ -61,14 +61,20 @@ void rig_stop(struct rig *rig)
     ck_assert_msg(rig->fault[0] == '\0', "fault: %s", rig->fault);
 }
 
+static bool step(struct rig *rig)
+{
+    if (rig->step)
+        return rig->step(rig->step_user);
+    bool any = engine_step(rig->engine);
+    any |= rig->pool && pool_sim_step(rig->pool);
+    return any;
+}
+
 void rig_settle(struct rig *rig)
 {
-    for (uint32_t n = 0; n < SETTLE_MAX; n++) {
-        bool any = engine_step(rig->engine);
-        any |= rig->pool && pool_sim_step(rig->pool);
-        if (!any)
+    for (uint32_t n = 0; n < SETTLE_MAX; n++)
+        if (!step(rig))
             return;
-    }
     ck_abort_msg("the engine does not settle");
 }
 
@@ -86,9 +92,7 @@ static void wait_for(struct rig *rig, _Atomic bool *done)
             usleep(200);
             continue;
         }
-        bool any = engine_step(rig->engine);
-        any |= rig->pool && pool_sim_step(rig->pool);
-        if (!any)
+        if (!step(rig))
             clock_sim_advance(&rig->clock, 100); /* what the engine does once a millisecond */
     }
     ck_assert_msg(atomic_load(done), "no answer");

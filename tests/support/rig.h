@@ -21,6 +21,7 @@ struct rig_options {
     bool threads;         /* real threads, real clock, real pool */
     const struct engine_remote *remote;
     uint32_t nodes, node;
+    const struct clock *clock; /* NULL: the rig's own */
 };
 
 struct rig {
@@ -34,6 +35,8 @@ struct rig {
     char alarm[1024];     /* the last one */
     uint32_t alarms;
     char fault[512];
+    bool (*step)(void *user); /* what waiting does; NULL: steps engine and pool */
+    void *step_user;
 };
 
 void rig_start(struct rig *rig, const struct rig_options *options);
