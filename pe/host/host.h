@@ -286,6 +286,7 @@ struct host_worker {
     struct keys keys;           /* scratch for tables' keys */
     struct buffer key_parts[KEY_PARTS_MAX]; /* scratch for s4_key */
     uint64_t runs;              /* for sampling */
+    uint32_t sweep_at;          /* the slot whose outputs are swept next */
     uint64_t due_us;            /* the earliest of its partitions */
 };
 

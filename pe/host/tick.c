@@ -132,6 +132,22 @@ static void tick_partition(struct host_worker *worker, struct host_partition *p,
     host_leave(worker);
 }
 
+/* Gives back what ended pins kept, a little at a time: one partition per tick. */
+static void sweep_one(struct host_worker *worker, struct host_app *app)
+{
+    uint32_t slot = worker->sweep_at++ % worker->engine->map.slots;
+    struct host_partition *p = app->partitions[slot];
+    if (!p || p->worker != worker)
+        return;
+    for (uint32_t i = 0; i < app->n_outputs; i++) {
+        if (p->outputs[i].table)
+            table_sweep(p->outputs[i].table);
+        else
+            rowlog_sweep(p->outputs[i].log);
+    }
+    rowlog_sweep(p->dead);
+}
+
 static uint64_t tick_app(struct host_worker *worker, struct host_app *app, uint64_t now_us)
 {
     uint64_t due = HOST_NEVER;
@@ -154,6 +170,11 @@ uint64_t host_tick(void *user)
     struct host_worker *worker = user;
     uint64_t now_us = worker_now_us(worker->actor);
     host_marks(worker, now_us);
+    for (uint32_t i = 0; i < ENGINE_APPS_MAX; i++) {
+        struct host_app *app = host_app_at(worker->engine, i);
+        if (app)
+            sweep_one(worker, app);
+    }
     if (worker->index == 0)
         host_drains_step(worker->engine); /* also while others keep this one from being idle */
     if (worker->due_us <= now_us) {

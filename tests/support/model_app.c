@@ -5,7 +5,7 @@
 #include <s4/s4.h>
 #include <stdio.h>
 
-#include "model.pb-c.h"
+#include "tests/support/protos/model.pb-c.h"
 
 S4_STREAM(ticks, Model__Tick, model__tick);
 S4_STREAM(second, Model__Tick, model__tick, .internal = true);
