@@ -17,8 +17,6 @@
 
 enum { ROUNDS = 5, BLOCKS = 6000, HELD_MAX = 64, SECONDS_MAX = 10 };
 
-extern char **environ;
-
 enum way { RAW, NET, WAYS };
 static const char *const way_names[] = { "raw", "net" };
 

@@ -8,6 +8,10 @@ static s4_status fake_send(struct transport *transport, uint64_t peer, const voi
     struct fake_transport *fake = (struct fake_transport *)transport;
     struct diag diag;
     CHECK(peer == FAKE_PEER);
+    if (fake->refusals > 0) {
+        fake->refusals--;
+        return S4_FULL;
+    }
     if (fake->status != S4_OK)
         return fake->status;
     fake->sent++;

@@ -10,6 +10,7 @@
 struct fake_transport {
     struct transport transport;
     s4_status status;                   /* of the next sends */
+    unsigned refusals;                  /* so many sends are put off first */
     uint64_t sent;                      /* messages taken */
     char bytes[TRANSPORT_ENVELOPE_MAX]; /* the last envelope */
     size_t size;

@@ -770,6 +770,29 @@ START_TEST(lanes_and_apps_have_limits)
 }
 END_TEST
 
+/* The transport puts off WELCOME just when a PING is due: the PING waits behind it. */
+START_TEST(nothing_overtakes)
+{
+    struct solo solo;
+    solo_open(&solo, false);
+    session_connected(solo.session, FAKE_PEER);
+    solo.fake.status = S4_FULL;
+    solo_hear_simple(&solo, TYPE(HELLO));
+    session_step(solo.session);
+    clock_sim_advance(&solo.clock, SESSION_PING_US);
+    session_step(solo.session);
+    ck_assert_uint_eq(solo.fake.sent, 0);
+    solo.fake.status = S4_OK;
+    solo.fake.refusals = 1;
+    session_step(solo.session);
+    ck_assert_uint_eq(solo.fake.sent, 0);
+    session_step(solo.session);
+    ck_assert_uint_eq(solo.fake.sent, 2);
+    ck_assert_int_eq(solo.fake.last->type, TYPE(PING));
+    solo_close(&solo);
+}
+END_TEST
+
 START_TEST(time_is_minded)
 {
     struct solo solo;
@@ -948,6 +971,7 @@ Suite *suite_build(void)
     suite_add(suite, "opener", opener_names_what_is_wrong, 10);
     suite_add(suite, "sends", sends_are_checked, 10);
     suite_add(suite, "limits", lanes_and_apps_have_limits, 30);
+    suite_add(suite, "overtakes", nothing_overtakes, 10);
     suite_add(suite, "time", time_is_minded, 10);
     suite_add(suite, "flipped", truncated_and_flipped_envelopes_are_refused, 60);
     suite_add(suite, "random", random_envelopes_never_crash, 60);
