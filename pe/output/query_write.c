@@ -166,6 +166,8 @@ static bool is_number(const struct field *field)
 
 static s4_status append_spaces(struct buffer *out, size_t n)
 {
+    if (n == 0)
+        return S4_OK;
     char *at = buffer_room(out, n);
     if (!at)
         return S4_NO_MEMORY;

@@ -8,6 +8,7 @@
 #include "runtime/base/rng.h"
 #include "runtime/text/json.h"
 #include "runtime/text/pb.h"
+#include "scalars.pb-c.h"
 #include "tests/support/rows.h"
 
 #define PARTITIONS 7
@@ -477,6 +478,22 @@ START_TEST(writes_the_head_of_an_empty_table)
 }
 END_TEST
 
+/* A number is preceded by spaces, also where there is nothing before it and nothing to fill. */
+START_TEST(writes_a_number_first)
+{
+    const ProtobufCMessageDescriptor *types[] = { &test__required__descriptor };
+    struct schema *schema;
+    ck_assert_int_eq(schema_from_descriptors(types, 1, &schema, NULL), S4_OK);
+    struct query_result result = { .type = schema_find(schema, "test.Required") };
+    struct buffer out;
+    buffer_init(&out);
+    ck_assert_int_eq(query_write_text(&result, &out), S4_OK);
+    ck_assert_int_eq(strncmp(buffer_text(&out), "f_int32  f_sint32  ", 19), 0);
+    buffer_fini(&out);
+    schema_destroy(schema);
+}
+END_TEST
+
 START_TEST(writes_messages_that_read_back)
 {
     struct world world;
@@ -577,6 +594,7 @@ Suite *suite_build(void)
     suite_add(suite, "suggest", suggests_what_is_near, 10);
     suite_add(suite, "table", writes_a_table, 10);
     suite_add(suite, "empty", writes_the_head_of_an_empty_table, 10);
+    suite_add(suite, "number-first", writes_a_number_first, 10);
     suite_add(suite, "pb", writes_messages_that_read_back, 10);
     suite_add(suite, "memory", survives_lack_of_memory, 10);
     return suite;
