@@ -125,7 +125,7 @@ bool lines_init(struct lines *lines, const struct lines_options *options)
     if (options->keys == 0 || options->keys > KEYS_MAX)
         return false;
     draw.keys = malloc(options->keys * sizeof *draw.keys);
-    draw.alias = malloc(options->keys * sizeof *draw.alias);
+    draw.alias = calloc(options->keys, sizeof *draw.alias);
     bool ok = draw.keys && draw.alias;
     if (ok) {
         shuffle(&draw);

@@ -228,7 +228,7 @@ END_TEST
 
 static void simulate(uint64_t seed, uint32_t *order, uint32_t n)
 {
-    struct errand errands[64];
+    struct errand errands[64] = { 0 };
     struct watch watch;
     watch_init(&watch);
     ck_assert_int_eq(pool_sim_create(n, seed, &watch.pool), S4_OK);
