@@ -76,7 +76,7 @@ static s4_status write_files(const char *dir, const char *name, struct diag *dia
     buffer_init(&path);
     buffer_init(&text);
     s4_status status = S4_OK;
-    for (const struct template *file = templates; file->path && status == S4_OK; file++) {
+    for (const struct new_file *file = new_files; file->path && status == S4_OK; file++) {
         buffer_clear(&text);
         status = place_of(dir, file->path, name, &path);
         if (status == S4_OK)
@@ -95,7 +95,7 @@ static void remove_files(const char *dir, const char *name)
 {
     struct buffer path;
     buffer_init(&path);
-    for (const struct template *file = templates; file->path; file++)
+    for (const struct new_file *file = new_files; file->path; file++)
         if (place_of(dir, file->path, name, &path) == S4_OK)
             unlink(path.data);
     if (place_of(dir, "test", name, &path) == S4_OK)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes the templates of `s4 new` as C: embed.py OUT PATH=FILE... where PATH is the file's place in
-the new project. What it writes is an array `templates` of { path, text }, ended by NULLs."""
+the new project. What it writes is an array `new_files` of { path, text }, ended by NULLs."""
 import sys
 
 
@@ -13,7 +13,7 @@ def main():
     with open(sys.argv[1], "w", encoding="utf-8") as out:
         out.write("/* Made by embed.py. */\n"
                   '#include "apps/s4/template/template.h"\n\n'
-                  "const struct template templates[] = {\n")
+                  "const struct new_file new_files[] = {\n")
         for argument in sys.argv[2:]:
             path, file = argument.split("=", 1)
             with open(file, encoding="utf-8") as template:

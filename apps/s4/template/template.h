@@ -4,10 +4,10 @@
 
 #include <stddef.h>
 
-struct template {
+struct new_file {
     const char *path;
     const char *text;
 };
-extern const struct template templates[]; /* ends with NULLs */
+extern const struct new_file new_files[]; /* ends with NULLs */
 
 #endif
