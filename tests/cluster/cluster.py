@@ -1,0 +1,154 @@
+"""What the tests of whole processes share: TAP, a place of their own that is cleaned up whatever
+happens, commands with a limit in time, nodes that never outlive the test."""
+import atexit
+import json
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+S4 = os.path.abspath(sys.argv[1])
+BUNDLE = os.path.abspath(sys.argv[2])
+LIMIT = 60  # seconds, for anything
+PLACE = tempfile.mkdtemp(prefix="s4-test-")
+NODES = []
+
+
+def clean_up():
+    for node in NODES:
+        node.kill()
+    shutil.rmtree(PLACE, ignore_errors=True)
+
+
+atexit.register(clean_up)
+for number in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(number, lambda *_: sys.exit(1))
+
+TESTS = []
+
+
+def test(function):
+    TESTS.append(function)
+    return function
+
+
+def main():
+    print(f"1..{len(TESTS)}")
+    failed = 0
+    for i, function in enumerate(TESTS, 1):
+        name = function.__name__.replace("_", " ")
+        try:
+            function()
+            print(f"ok {i} - {name}", flush=True)
+        except Exception:  # pylint: disable=broad-except
+            failed += 1
+            print(f"not ok {i} - {name}", flush=True)
+            for line in traceback.format_exc().splitlines():
+                print(f"# {line}", flush=True)
+    sys.exit(1 if failed else 0)
+
+
+class Done:
+    """How a command ended."""
+
+    def __init__(self, argv, code, out, err):
+        self.argv, self.code, self.out, self.err = argv, code, out, err
+
+    def expect(self, code):
+        assert self.code == code, f"{self} instead of {code}"
+        return self
+
+    def json(self):
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    def __str__(self):
+        return f"{' '.join(self.argv)}\n-> {self.code}\nout: {self.out[:2000]}\nerr: {self.err[:2000]}"
+
+
+def environment(**more):
+    env = {key: value for key, value in os.environ.items()
+           if key not in ("S4_NODE", "XDG_RUNTIME_DIR", "S4_LOG")}
+    env.update(more)
+    return env
+
+
+def s4(*args, given="", env=None, preexec=None, cwd=PLACE, stdout=subprocess.PIPE):
+    """Runs a command to its end; `given` is its standard input, text or bytes."""
+    argv = [S4, *map(str, args)]
+    given = given.encode() if isinstance(given, str) else given
+    done = subprocess.run(argv, input=given, stdout=stdout, stderr=subprocess.PIPE, check=False,
+                          timeout=LIMIT, cwd=cwd, env=environment(**(env or {})),
+                          preexec_fn=preexec)
+    return Done(["s4", *map(str, args)], done.returncode, (done.stdout or b"").decode(),
+                done.stderr.decode(errors="replace"))
+
+
+def path(name):
+    return os.path.join(PLACE, name)
+
+
+def write(name, content):
+    with open(path(name), "wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+    return path(name)
+
+
+def until(what, condition):
+    """Waits for something that another process does; there is nothing to be woken by."""
+    end = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < end, f"{what}: not within {LIMIT} s"
+        time.sleep(0.01)
+
+
+class Node:
+    """A node in a directory of its own."""
+
+    def __init__(self, *args, directory=None):
+        self.dir = directory or tempfile.mkdtemp(prefix="node-", dir=PLACE)
+        self.err = tempfile.TemporaryFile()
+        self.process = subprocess.Popen([S4, "node", "--dir", self.dir, *map(str, args)],
+                                        stdout=subprocess.PIPE, stderr=self.err,
+                                        env=environment(), cwd=PLACE)
+        NODES.append(self)
+        self.ready = self.read_ready()
+
+    def read_ready(self):
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            assert selector.select(LIMIT), "the node does not get ready"
+        line = self.process.stdout.readline().decode()
+        assert line.startswith("ready "), f"{line!r}: {self.errors()}"
+        return line.split()[1:]
+
+    def s4(self, *args, **more):
+        env = {"S4_NODE": self.dir, **more.pop("env", {})}
+        return s4(*args, env=env, **more)
+
+    def errors(self):
+        self.err.seek(0)
+        return self.err.read().decode(errors="replace")
+
+    def counters(self):
+        done = self.s4("status", "--kv").expect(0)
+        return dict(line.split("=", 1) for line in done.out.splitlines())
+
+    def end(self):
+        """Waits until it has ended; its exit code."""
+        return self.process.wait(LIMIT)
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
