@@ -84,6 +84,8 @@ struct node {
     struct endpoint place;
     const char *listen; /* tcp://...; NULL: none */
 
+    bool made_dir; /* by this process */
+    bool bound;    /* the socket is this process's */
     int lock_fd;
     void *context;
     void *socket;

@@ -14,10 +14,12 @@
 #include "apps/s4/node.h"
 #include "apps/s4/say.h"
 
-static int check_dir(const char *dir)
+static int check_dir(struct node *node)
 {
+    const char *dir = node->place.dir;
     struct stat found;
-    if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
+    node->made_dir = mkdir(dir, 0700) == 0;
+    if (!node->made_dir && errno != EEXIST) {
         say_error("cannot make the directory %s: %s", dir, strerror(errno));
         return EXIT_FAILED;
     }
@@ -76,7 +78,7 @@ static int take_lock(struct node *node)
 
 int node_place_take(struct node *node)
 {
-    int code = check_dir(node->place.dir);
+    int code = check_dir(node);
     if (code == EXIT_DONE)
         code = take_lock(node);
     if (code == EXIT_DONE && endpoint_alive(node->place.socket)) {
@@ -122,17 +124,33 @@ int node_bind(struct node *node)
         tcp[0] = '\0';
     if (code == EXIT_DONE)
         code = bind_to(node, node->place.uri);
+    node->bound = code == EXIT_DONE;
     if (code == EXIT_DONE)
         say_printf("ready %s%s%s\n", node->place.uri, *tcp ? " " : "", tcp);
     return code == EXIT_DONE && !say_flush() ? EXIT_FAILED : code;
 }
 
+/* A directory that was made for nothing goes; where a node lived it stays, with the lock's file: to
+ * remove that would be a race with the next one. */
+static void leave_dir(struct node *node)
+{
+    char path[ENDPOINT_TEXT_MAX + 8];
+    snprintf(path, sizeof path, "%s/lock", node->place.dir);
+    if (node->bound)
+        unlink(node->place.socket);
+    if (!node->made_dir || node->bound)
+        return;
+    unlink(path);
+    rmdir(node->place.dir);
+}
+
 void node_place_leave(struct node *node)
 {
-    if (node->socket) {
-        zmq_close(node->socket); /* removes the ipc socket that it bound */
-        zmq_ctx_term(node->context);
-    }
+    if (node->socket)
+        zmq_close(node->socket);
+    if (node->context)
+        zmq_ctx_term(node->context); /* waits until the last answers are out */
+    leave_dir(node);
     if (node->lock_fd >= 0)
         close(node->lock_fd);
 }

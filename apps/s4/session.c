@@ -323,10 +323,10 @@ int session_finish(struct session *session)
     bool drained = status == S4_OK && wait_for_drain(session, until);
     session->end_us = now_us();
     say_progress_end();
-    if (session->paused)
-        return tell_pause(session);
     if (status == S4_OK && drained)
         status = session->drain.status;
+    if (session->paused || status == S4_PAUSED)
+        return tell_pause(session);
     if (status != S4_OK)
         say_error("cannot drain: %s", diag.text[0] ? diag.text : s4_status_text(status));
     else if (!drained)

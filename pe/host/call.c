@@ -140,9 +140,10 @@ void host_alarm(struct host_app *app, const char *format, ...)
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     const struct engine_options *options = &app->engine->options;
-    log_write(options->log, LOG_WARN, "%s: %s", app->graph->app, text);
     if (options->alarm)
         options->alarm(options->user, app->graph->app, text);
+    else
+        log_write(options->log, LOG_WARN, "%s: %s", app->graph->app, text);
 }
 
 void host_dead_letter(struct host_ctx *ctx, const struct record *record,

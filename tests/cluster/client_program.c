@@ -1,5 +1,5 @@
-/* A program of somebody else's: what client.h shows, built against the installed package. Prints the
- * count of "be". */
+/* A program of somebody else's: what client.h shows, built against the installed package. Prints
+ * the count of "be". */
 #include <stdio.h>
 
 #include <s4/client.h>

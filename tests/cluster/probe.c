@@ -107,5 +107,4 @@ S4_CLASS(pool, struct pool, S4_FLAT);
 S4_PROTOTYPE(pools, pool, S4_ON_ANY(pool, on_drop, flood));
 
 S4_APP(probe, S4_STREAMS(&lines.base, &items.base, &inner.base, &flood.base),
-       S4_PROTOTYPES(&splitters, &counters, &owners, &pools),
-       S4_OUTPUTS(&totals.base, &seen.base));
+       S4_PROTOTYPES(&splitters, &counters, &owners, &pools), S4_OUTPUTS(&totals.base, &seen.base));

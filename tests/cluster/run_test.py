@@ -62,7 +62,7 @@ def a_flood_ends_with_the_alarm():
     done = s4("run", BUNDLE, "-i", "flood=-", "--format", "json", "--memory-soft", "1M",
               "--memory-hard", "4M", given='{"key":1}\n')
     assert done.code == 4, done
-    assert "alarm: probe: " in done.err and "flood" in done.err, done
+    assert "alarm: probe: paused" in done.err, done
     assert "paused at the hard memory mark" in done.err, done
 
 
@@ -91,7 +91,7 @@ def a_signal_ends_the_input():
 def a_crash_says_who_it_was():
     done = s4("run", BUNDLE, "-i", "lines=-", given="fine\ncrash\n")
     assert done.code == -signal.SIGSEGV, done
-    for word in ("SIGSEGV", "probe", "counters", "crash", "stack:", "on_item"):
+    for word in ("SIGSEGV", "probe", "counters", "crash", "stack:", "s4(+0x"):
         assert word in done.err, f"{word} is not in {done.err}"
 
 
