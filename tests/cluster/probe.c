@@ -7,21 +7,21 @@
 
 #include "probe.pb-c.h"
 
-S4_STREAM(lines, Line, line);
-S4_STREAM(items, Item, item);
-S4_STREAM(inner, Item, item, .internal = true);
-S4_STREAM(flood, Drop, drop);
-S4_TABLE(totals, Total, total, "key");
-S4_LOG(seen, Line, line);
+S4_STREAM(lines, Probe__Line, probe__line);
+S4_STREAM(items, Probe__Item, probe__item);
+S4_STREAM(inner, Probe__Item, probe__item, .internal = true);
+S4_STREAM(flood, Probe__Drop, probe__drop);
+S4_TABLE(totals, Probe__Total, probe__total, "key");
+S4_LOG(seen, Probe__Line, probe__line);
 
 struct splitter {
     uint64_t lines;
 };
 
-static s4_status on_line(s4_ctx *ctx, struct splitter *self, const Line *line)
+static s4_status on_line(s4_ctx *ctx, struct splitter *self, const Probe__Line *line)
 {
     self->lines++;
-    Item item = ITEM__INIT;
+    Probe__Item item = PROBE__ITEM__INIT;
     item.key = line->text;
     s4_status status = s4_emit(ctx, &inner, &item);
     return status == S4_OK ? s4_publish(ctx, &seen, line) : status;
@@ -41,7 +41,7 @@ static void stay(void)
         nanosleep(&second, NULL);
 }
 
-static s4_status on_item(s4_ctx *ctx, struct counter *self, const Item *item)
+static s4_status on_item(s4_ctx *ctx, struct counter *self, const Probe__Item *item)
 {
     if (strcmp(item->key, "poison") == 0)
         return s4_fail(ctx, S4_FAILED, "it is poisoned");
@@ -51,7 +51,7 @@ static s4_status on_item(s4_ctx *ctx, struct counter *self, const Item *item)
         stay();
     self->n++;
     self->sum += item->small;
-    Total row = TOTAL__INIT;
+    Probe__Total row = PROBE__TOTAL__INIT;
     row.key = item->key;
     row.n = self->n;
     row.sum = self->sum;
@@ -60,14 +60,14 @@ static s4_status on_item(s4_ctx *ctx, struct counter *self, const Item *item)
 
 static s4_status on_query(s4_ctx *ctx, const struct counter *self)
 {
-    Total reply = TOTAL__INIT;
+    Probe__Total reply = PROBE__TOTAL__INIT;
     reply.key = (char *)(uintptr_t)s4_key(ctx, 0, NULL);
     reply.n = self->n;
     reply.sum = self->sum;
     return s4_reply(ctx, &reply);
 }
 
-S4_CLASS(counter, struct counter, S4_FLAT, .query = on_query, .reply = &total__descriptor);
+S4_CLASS(counter, struct counter, S4_FLAT, .query = on_query, .reply = &probe__total__descriptor);
 S4_PROTOTYPE(counters, counter, S4_ON(counter, on_item, items, "key"),
              S4_ON(counter, on_item, inner, "key"));
 
@@ -75,7 +75,7 @@ struct owner {
     uint64_t n;
 };
 
-static s4_status on_owned(s4_ctx *ctx, struct owner *self, const Item *item)
+static s4_status on_owned(s4_ctx *ctx, struct owner *self, const Probe__Item *item)
 {
     (void)ctx;
     (void)item;
@@ -90,10 +90,10 @@ struct pool {
     uint64_t n;
 };
 
-static s4_status on_drop(s4_ctx *ctx, struct pool *self, const Drop *drop)
+static s4_status on_drop(s4_ctx *ctx, struct pool *self, const Probe__Drop *drop)
 {
     self->n++;
-    Drop next = DROP__INIT;
+    Probe__Drop next = PROBE__DROP__INIT;
     for (uint64_t i = 0; i < 2; i++) {
         next.key = drop->key * 2 + i;
         s4_status status = s4_emit(ctx, &flood, &next);
