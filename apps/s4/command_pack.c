@@ -1,7 +1,5 @@
 /* s4 pack: reads what the shared object declares and app.yaml sets, and writes both with the code
- * into a bundle. The object is loaded for it, in this process: it is the user's own build. */
-#include <dlfcn.h>
-
+ * into a bundle. The object is loaded for it, first in a process of its own, as a node would. */
 #include "apps/s4/command.h"
 #include "apps/s4/file.h"
 #include "apps/s4/load.h"
@@ -38,29 +36,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
-/* The table that the library exports; NULL and a message. The library stays loaded. */
-static const s4_app *load_table(const char *path, const struct buffer *library)
-{
-    struct elf_info info;
-    struct diag diag = { 0 };
-    if (elf_read(library->data, library->size, &info, &diag) != S4_OK ||
-        elf_fits(&info, &diag) != S4_OK) {
-        say_error("%s: %s", path, diag.text);
-        return NULL;
-    }
-    char with_slash[4096]; /* so that it is not looked for in the system's folders */
-    snprintf(with_slash, sizeof with_slash, "%s%s", strchr(path, '/') ? "" : "./", path);
-    void *handle = dlopen(with_slash, RTLD_NOW | RTLD_LOCAL);
-    if (!handle) {
-        say_error("%s", dlerror());
-        return NULL;
-    }
-    const s4_app *app = dlsym(handle, S4_PLUGIN_SYMBOL);
-    if (!app)
-        say_error("%s: it exports no table; S4_APP is missing", path);
-    return app;
-}
-
 static int write_bundle(const struct pack *pack, const struct bundle *bundle)
 {
     char fallback[GRAPH_NAME_MAX + 8];
@@ -82,19 +57,22 @@ static int write_bundle(const struct pack *pack, const struct bundle *bundle)
 static int pack_files(const struct pack *pack, const struct buffer *manifest,
                       const struct buffer *library)
 {
-    const s4_app *app = load_table(pack->library, library);
-    if (!app)
-        return EXIT_BAD_BUNDLE;
+    struct plugin *plugin;
     struct bundle *bundle;
     struct problems problems;
     problems_init(&problems);
     int code = EXIT_BAD_BUNDLE;
-    if (bundle_from_app(app, pack->manifest, manifest->data, manifest->size, library->data,
-                        library->size, &bundle, &problems) == S4_OK) {
-        code = write_bundle(pack, bundle);
-        bundle_release(bundle);
+    if (plugin_load_library(library->data, library->size, NULL, &plugin, &problems) != S4_OK) {
+        say_problems(pack->library, &problems);
     } else {
-        say_problems(NULL, &problems);
+        if (bundle_from_app(plugin_app(plugin), pack->manifest, manifest->data, manifest->size,
+                            library->data, library->size, &bundle, &problems) == S4_OK) {
+            code = write_bundle(pack, bundle);
+            bundle_release(bundle);
+        } else {
+            say_problems(NULL, &problems);
+        }
+        plugin_release(plugin);
     }
     problems_fini(&problems);
     return code;
