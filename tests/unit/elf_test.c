@@ -178,6 +178,32 @@ START_TEST(more_needs_than_are_told_are_left_out)
 }
 END_TEST
 
+START_TEST(segments_and_notes_are_bounded)
+{
+    size_t size = sizeof(struct file) + 129 * sizeof(Elf64_Phdr) + 64 * KIB + 1;
+    char *bytes = mem_zalloc(size);
+    struct file file = file_make();
+    struct elf_info info;
+    memcpy(bytes + sizeof file, file.segments, sizeof file.segments); /* the rest is PT_NULL */
+    file.header.e_phoff = sizeof file;
+    file.header.e_phnum = 128;
+    memcpy(bytes, &file, sizeof file);
+    ck_assert_int_eq(elf_read(bytes, size, &info, NULL), S4_OK);
+    file.header.e_phnum = 129;
+    memcpy(bytes, &file, sizeof file);
+    ck_assert_int_eq(elf_read(bytes, size, &info, NULL), S4_MALFORMED);
+    file.header.e_phnum = 4;
+    memcpy(bytes, &file, sizeof file);
+    Elf64_Phdr notes = segment(PT_NOTE, offsetof(struct file, ours), 64 * KIB, 8);
+    memcpy(bytes + sizeof file + sizeof notes, &notes, sizeof notes);
+    ck_assert_int_eq(elf_read(bytes, size, &info, NULL), S4_OK);
+    notes.p_filesz++;
+    memcpy(bytes + sizeof file + sizeof notes, &notes, sizeof notes);
+    ck_assert_int_eq(elf_read(bytes, size, &info, NULL), S4_MALFORMED);
+    mem_free(bytes);
+}
+END_TEST
+
 /* Each in memory of its own size, so that the sanitizer sees a byte too far. */
 static void read_copy(const void *bytes, size_t size)
 {
@@ -215,6 +241,7 @@ Suite *suite_build(void)
     suite_add(suite, "fits", versions_and_layouts_are_compared, 10);
     suite_add(suite, "damage", each_damage_is_told, 10);
     suite_add(suite, "needs", more_needs_than_are_told_are_left_out, 10);
+    suite_add(suite, "bounds", segments_and_notes_are_bounded, 10);
     suite_add(suite, "flips", every_cut_and_many_flips_are_survived, 60);
     return suite;
 }

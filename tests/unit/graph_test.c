@@ -770,6 +770,60 @@ START_TEST(limits_are_reached)
 }
 END_TEST
 
+static const char *numbered(char letter, size_t i)
+{
+    static char names[4][GRAPH_PARAMETERS_MAX][8];
+    char *name = names[letter - 'a'][i];
+    snprintf(name, sizeof names[0][0], "%c%zu", letter, i);
+    return name;
+}
+
+START_TEST(as_many_of_everything_as_there_may_be)
+{
+    static s4_output outputs[GRAPH_OUTPUTS_MAX];
+    static s4_request requests[GRAPH_REQUESTS_MAX];
+    static s4_prototype prototypes[GRAPH_PROTOTYPES_MAX];
+    struct table t = { 0 };
+    struct problems problems;
+    problems_init(&problems);
+    fill_parts(&t);
+    fill_lists(&t);
+    for (size_t i = 0; i < GRAPH_OUTPUTS_MAX; i++) {
+        outputs[i] = t.outputs[0];
+        outputs[i].name = numbered('a', i);
+        t.output_list[i] = &outputs[i];
+    }
+    for (size_t i = 0; i < GRAPH_REQUESTS_MAX; i++) {
+        requests[i] = t.request;
+        requests[i].name = numbered('b', i);
+        t.request_list[i] = &requests[i];
+    }
+    for (size_t i = 0; i < GRAPH_PROTOTYPES_MAX; i++) {
+        prototypes[i] = t.prototypes[0];
+        prototypes[i].name = numbered('c', i);
+        t.prototype_list[i] = &prototypes[i];
+    }
+    for (size_t i = 0; i < GRAPH_PARAMETERS_MAX; i++) {
+        t.params[i].name = numbered('d', i);
+        t.params[i].offset = (uint32_t)i * 8;
+    }
+    t.class.n_params = GRAPH_PARAMETERS_MAX;
+    t.class.params_size = GRAPH_PARAMETERS_MAX * 8;
+    t.answers[0].request = &requests[5];
+    t.app.n_outputs = GRAPH_OUTPUTS_MAX;
+    t.app.n_requests = GRAPH_REQUESTS_MAX;
+    t.app.n_prototypes = GRAPH_PROTOTYPES_MAX;
+    ck_assert_msg(app_check(&t.app, &problems) == S4_OK, "%s", first(&problems));
+    struct made made = make(&t.app);
+    ck_assert_msg(graph_check(made.graph, made.schema, &problems) == S4_OK, "%s", first(&problems));
+    ck_assert_uint_eq(made.graph->n_prototypes, GRAPH_PROTOTYPES_MAX);
+    ck_assert_uint_eq(made.graph->n_pairs, 2); /* all of them hear the same */
+    ck_assert_uint_eq(made.graph->prototypes[63]->n_parameters, GRAPH_PARAMETERS_MAX);
+    made_fini(&made);
+    problems_fini(&problems);
+}
+END_TEST
+
 START_TEST(pairs_are_bounded)
 {
     /* 64 prototypes x 17 subscriptions, all different: 1,024 pairs fit, not one more. */
@@ -927,6 +981,7 @@ Suite *suite_build(void)
     tcase_add_loop_test(graphs, each_rule_of_graphs_is_kept, 0, (int)ARRAY_LEN(graph_rules));
     suite_add_tcase(suite, graphs);
     suite_add(suite, "limits", limits_are_reached, 10);
+    suite_add(suite, "most", as_many_of_everything_as_there_may_be, 10);
     suite_add(suite, "pair limit", pairs_are_bounded, 30);
     suite_add(suite, "all", all_problems_are_told, 10);
     suite_add(suite, "bytes", a_graph_survives_its_bytes, 10);

@@ -323,6 +323,61 @@ START_TEST(size_depth_and_values_are_bounded)
 }
 END_TEST
 
+/* Each setting at its bound, and one beyond. */
+START_TEST(settings_are_bounded)
+{
+    static const struct {
+        const char *before, *unit;
+        uint64_t most;
+    } table[] = {
+        { "{emits_max: ", "", EMITS_MAX },
+        { "{parked_after: ", "", UINT32_MAX },
+        { "{prototypes: {counters: {budget: ", "", BUDGET_MAX },
+        { "{prototypes: {counters: {mailbox: {max: ", "", MAILBOX_MAX },
+        { "{prototypes: {counters: {ttl: ", "us", DURATION_MAX_US },
+        { "{prototypes: {counters: {trigger: {gap: ", "us", DURATION_MAX_US },
+        { "{prototypes: {counters: {output: {every: ", "us", DURATION_MAX_US },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        for (uint64_t over = 0; over <= 1; over++) {
+            char text[160];
+            int depth = 0;
+            for (const char *at = table[i].before; *at; at++)
+                depth += *at == '{';
+            snprintf(text, sizeof text, "%s%llu%s%.*s, app: a, version: 1}", table[i].before,
+                     (unsigned long long)(table[i].most + over), table[i].unit, depth - 1, "}}}}");
+            struct made made;
+            s4_status status = apply(&made, text, strlen(text));
+            ck_assert_msg(status == (over ? S4_RANGE : S4_OK), "%s: %d", text, status);
+            made_fini(&made);
+        }
+}
+END_TEST
+
+START_TEST(texts_are_bounded)
+{
+    static const char head[] = HEAD "prototypes: {counters: {parameters: {greeting: \"";
+    for (size_t over = 0; over <= 1; over++) {
+        struct made made;
+        struct buffer text;
+        buffer_init(&text);
+        ck_assert_int_eq(buffer_append_text(&text, head), S4_OK);
+        char *room = buffer_room(&text, GRAPH_TEXT_MAX + over);
+        ck_assert_ptr_nonnull(room);
+        memset(room, 'x', GRAPH_TEXT_MAX + over);
+        ck_assert_int_eq(buffer_append_text(&text, "\"}}}\n"), S4_OK);
+        ck_assert_int_eq(apply(&made, text.data, text.size), over ? S4_RANGE : S4_OK);
+        if (over)
+            ck_assert_str_eq(
+                made.problems.list[0].text,
+                "app.yaml:3:48: greeting of prototype \"counters\": a text of more than "
+                "65536 bytes");
+        made_fini(&made);
+        buffer_fini(&text);
+    }
+}
+END_TEST
+
 START_TEST(nesting_without_end_is_met_early)
 {
     struct buffer text;
@@ -438,6 +493,8 @@ Suite *suite_build(void)
     suite_add_tcase(suite, table);
     suite_add(suite, "all", all_mistakes_are_told, 10);
     suite_add(suite, "limits", size_depth_and_values_are_bounded, 20);
+    suite_add(suite, "settings", settings_are_bounded, 20);
+    suite_add(suite, "texts", texts_are_bounded, 20);
     suite_add(suite, "nesting", nesting_without_end_is_met_early, 20);
     suite_add(suite, "memory", memory_may_run_out_anywhere, 20);
     suite_add(suite, "names", names_are_read_before_the_code, 10);
