@@ -73,6 +73,16 @@ static void count_unrouted(struct host_ctx *ctx, const struct host_stream *strea
     count_add(stream->n_routes ? &counters->absent_keys : &counters->unheard, 1);
 }
 
+/* What the emitter could not do, told when the call ends. */
+void host_emit_failed(struct host_ctx *ctx)
+{
+    struct emitter *emitter = ctx->emitter;
+    const struct host_pair *pair = &ctx->app->pairs[emitter->failed_route->number];
+    s4_status status = emitter->failed;
+    emitter->failed = S4_OK;
+    (void)!emit_failed(ctx, &ctx->app->streams[pair->stream], status);
+}
+
 /* Several routes, keys, an event clock, or a mistake: the general way. */
 __attribute__((noinline)) static s4_status emit_all(struct host_ctx *ctx,
                                                     const struct host_stream *stream,
@@ -83,12 +93,8 @@ __attribute__((noinline)) static s4_status emit_all(struct host_ctx *ctx,
     if (stream->clock.field)
         stamp(ctx, stream, event);
     uint32_t before = ctx->emitter->emitted;
-    for (uint32_t i = 0; i < stream->n_routes; i++) {
-        s4_status status =
-            emitter_emit(ctx->emitter, stream->routes[i], &ctx->emission, event);
-        if (status != S4_OK)
-            return emit_failed(ctx, stream, status);
-    }
+    for (uint32_t i = 0; i < stream->n_routes; i++)
+        TRY(emitter_emit(ctx->emitter, stream->routes[i], &ctx->emission, event));
     if (ctx->emitter->emitted == before)
         count_unrouted(ctx, stream);
     return S4_OK;
@@ -101,8 +107,7 @@ HOT static s4_status emit(s4_ctx *pub, const s4_stream *handle, const ProtobufCM
     const struct route *route = stream->simple;
     if (UNLIKELY(!route || event->descriptor != stream->descriptor))
         return emit_all(ctx, stream, event);
-    s4_status status = route->emit(ctx->emitter, route, &ctx->emission, event);
-    return LIKELY(status == S4_OK) ? S4_OK : emit_failed(ctx, stream, status);
+    return route->emit(ctx->emitter, route, &ctx->emission, event); /* the end of the call looks */
 }
 
 /* A source's event that may give several records is whole or not at all. */
@@ -126,8 +131,7 @@ HOT static s4_status emit_source(s4_ctx *pub, const s4_stream *handle,
     const struct route *route = stream->simple;
     if (UNLIKELY(!route || route->kind != ROUTE_KEYED || event->descriptor != stream->descriptor))
         return emit_source_all(ctx, stream, event);
-    s4_status status = route->emit(ctx->emitter, route, &ctx->emission, event);
-    return LIKELY(status == S4_OK) ? S4_OK : emit_failed(ctx, stream, status);
+    return route->emit(ctx->emitter, route, &ctx->emission, event);
 }
 
 static s4_status emit_refused(s4_ctx *pub, const s4_stream *handle, const ProtobufCMessage *event)

@@ -315,12 +315,12 @@ bool engine_step_worker(struct engine *engine, uint32_t worker)
 /* ---- deploy -------------------------------------------------------------------------------- */
 
 static s4_status make_emitter(struct host_app *app, struct emitter *emitter, uint32_t emits_max,
-                              void (*send)(void *, struct block *), void *user)
+                              uint32_t *touched, void (*send)(void *, struct block *), void *user)
 {
     struct engine *engine = app->engine;
     struct emitter_options options = { .map = &engine->map, .pool = engine->pool,
                                        .workers = engine->all_workers, .app = app->number,
-                                       .send = send, .user = user };
+                                       .touched = touched, .send = send, .user = user };
     return emitter_init(emitter, &options, emits_max);
 }
 
@@ -330,14 +330,15 @@ static s4_status make_emitters(struct host_app *app)
     for (uint32_t i = 0; i < engine->n_workers; i++) {
         struct host_worker *w = &engine->workers[i];
         TRY(make_emitter(app, &w->emitters[app->number % ENGINE_APPS_MAX], app->emits_max,
-                         send_from_worker, w));
+                         &w->ctx.touched, send_from_worker, w));
         memset(host_counters(w, app), 0, sizeof(struct host_counters));
     }
     bool own_thread = engine->options.feed_thread;
-    TRY(make_emitter(app, &app->feed_emitter, UINT32_MAX, own_thread ? send_from_outside : send_from_worker,
+    TRY(make_emitter(app, &app->feed_emitter, UINT32_MAX, &engine->feeder.ctx.touched,
+                     own_thread ? send_from_outside : send_from_worker,
                      own_thread ? (void *)engine : (void *)&engine->workers[0]));
     emitter_source(&app->feed_emitter, engine->feed_intake, app->feed_links);
-    TRY(make_emitter(app, &app->inject_emitter, UINT32_MAX, send_from_outside, engine));
+    TRY(make_emitter(app, &app->inject_emitter, UINT32_MAX, NULL, send_from_outside, engine));
     emitter_source(&app->inject_emitter, engine->inject_intake, app->inject_links);
     return S4_OK;
 }

@@ -106,6 +106,8 @@ static s4_status step_source(struct engine *engine, struct feeder *feeder)
     s4_status status = app->code->source(&ctx->pub, FEED_BUDGET);
     host_running = NULL;
     settle(ctx);
+    if (ctx->emitter->failed != S4_OK)
+        host_emit_failed(ctx);
     count_add(&app->feed_counters.injected, feeder->given - before);
     if (ctx->failed == S4_OK)
         return status;

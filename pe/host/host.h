@@ -499,6 +499,8 @@ uint64_t host_partition_finish(struct host_ctx *ctx);
 extern const struct s4_host host_services;
 extern const struct s4_host host_services_source;
 extern const struct s4_host host_services_quiet;
+/* Takes a failure of the emitter over into the context. */
+void host_emit_failed(struct host_ctx *ctx);
 /* Frees what the instance got from s4_alloc; how many bytes that was. */
 uint64_t host_heap_clear(const struct host_prototype *prototype, struct instances *table,
                          struct instance *instance);

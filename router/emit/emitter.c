@@ -32,6 +32,7 @@ s4_status emitter_init(struct emitter *emitter, const struct emitter_options *op
 {
     *emitter = (struct emitter){ .options = *options, .emits_max = emits_max };
     emitter->sealed_end = &emitter->sealed;
+    emitter->touched = options->touched ? options->touched : &emitter->untold;
     emitter->workers = options->map->worker;
     emitter->slots = options->map->slots;
     keys_init(&emitter->keys);
@@ -412,6 +413,18 @@ static inline size_t short_text_len(const char *text)
     return 16;
 }
 
+__attribute__((noinline, cold)) static s4_status note_failure(struct emitter *emitter,
+                                                              const struct route *route,
+                                                              s4_status status)
+{
+    if (emitter->failed == S4_OK) {
+        emitter->failed = status;
+        emitter->failed_route = route;
+    }
+    *emitter->touched = 1;
+    return status;
+}
+
 /* The general way for a text that is a key. */
 __attribute__((noinline)) static s4_status emit_text_slowly(struct emitter *emitter,
                                                             const struct route *route,
@@ -422,12 +435,13 @@ __attribute__((noinline)) static s4_status emit_text_slowly(struct emitter *emit
         return S4_OK; /* an absent key gives no record */
     size_t len = strlen(text);
     if (len > RECORD_KEY_MAX)
-        return S4_TOO_LARGE;
+        return note_failure(emitter, route, S4_TOO_LARGE);
     struct head head = { .key = text, .key_len = len, .hash = hash_bytes(text, len),
                          .stream = route->number };
     head.slot = slot_of_hash(head.hash, emitter->slots);
     struct message_source source = { .route = route, .message = message };
-    return put_record(emitter, &head, emission, put_message, &source);
+    s4_status status = put_record(emitter, &head, emission, put_message, &source);
+    return status == S4_OK ? S4_OK : note_failure(emitter, route, status);
 }
 
 /* The hot path: the key is one short text of the event, and the destination's block has room. Text and
@@ -480,14 +494,21 @@ HOT static s4_status emit_text(struct emitter *emitter, const struct route *rout
     return S4_OK;
 }
 
-static s4_status emit_any(struct emitter *emitter, const struct route *route,
-                          const struct emission *emission, const void *message)
+static s4_status emit_to_all(struct emitter *emitter, const struct route *route,
+                             const struct emission *emission, const void *message)
 {
     struct message_source source = { .route = route, .message = message };
     if (route->kind != ROUTE_KEYED)
         return put_keyless(emitter, route, emission, put_message, &source);
     TRY(keys_of_message(&emitter->keys, &route->spec, message));
     return put_to_keys(emitter, route, emission, put_message, &source);
+}
+
+static s4_status emit_any(struct emitter *emitter, const struct route *route,
+                          const struct emission *emission, const void *message)
+{
+    s4_status status = emit_to_all(emitter, route, emission, message);
+    return status == S4_OK ? S4_OK : note_failure(emitter, route, status);
 }
 
 void route_init(struct route *route)

@@ -51,6 +51,7 @@ struct emitter_options {
     struct block_pool *pool;
     uint32_t workers;     /* destinations: all workers of all nodes */
     uint16_t app;
+    uint32_t *touched;    /* set to 1 when an emit fails; NULL: nobody looks */
     /* Takes a block (with its hold) for its destination. */
     void (*send)(void *user, struct block *block);
     void *user;
@@ -83,6 +84,10 @@ struct emitter {
     struct block **sealed_end;
     uint16_t src;                   /* the source now, and its counters: [slots] */
     uint32_t *links;
+    s4_status failed;               /* the first emit of this call that failed, and its route: for those */
+    const struct route *failed_route; /* whose caller does not look at what emit answers */
+    uint32_t untold;                /* what `touched` is when nobody looks */
+    uint32_t *touched;              /* set to 1 then; borrowed, never NULL */
     uint64_t now_us;                /* stamped on blocks that are opened */
     struct keys keys;
     _Atomic uint64_t begun;         /* blocks opened so far; written here, read by anybody */
