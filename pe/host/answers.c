@@ -1,5 +1,5 @@
-/* What may be asked of a running engine: pins of outputs, living instances, counts, status. Questions
- * about partitions are messages to their workers, answered between two runs. */
+/* What may be asked of a running engine: pins of outputs, living instances, counts, status.
+ * Questions about partitions are messages to their workers, answered between two runs. */
 #include "pe/host/host.h"
 
 #include "runtime/base/hash.h"
@@ -8,7 +8,7 @@
 
 struct pin_op {
     struct host_app *app;
-    uint32_t output;      /* HOST_OUTPUTS_MAX: the dead letters */
+    uint32_t output; /* HOST_OUTPUTS_MAX: the dead letters */
     struct query_pins *pins;
     _Atomic int status;
     pins_done *done;
@@ -74,8 +74,8 @@ static s4_status no_output(const struct host_app *app, const char *name, struct 
                     name, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
-s4_status engine_pin(struct engine *engine, const char *app_name, const char *name,
-                     pins_done *done, void *user, struct diag *diag)
+s4_status engine_pin(struct engine *engine, const char *app_name, const char *name, pins_done *done,
+                     void *user, struct diag *diag)
 {
     struct host_app *app = host_app_find(engine, app_name);
     if (!app)
@@ -88,9 +88,9 @@ s4_status engine_pin(struct engine *engine, const char *app_name, const char *na
     if (!op)
         return diag_set(diag, S4_NO_MEMORY, "out of memory");
     *op = (struct pin_op){ .app = app, .output = number, .done = done, .user = user };
-    s4_status status = query_pins_create(output ? output->type : codec_type(app->dead_codec),
-                                         output ? output->key_text : NULL, count_partitions(app),
-                                         &op->pins);
+    s4_status status =
+        query_pins_create(output ? output->type : codec_type(app->dead_codec),
+                          output ? output->key_text : NULL, count_partitions(app), &op->pins);
     if (status == S4_OK)
         status = host_ask_workers(app, pin_on_worker, pins_taken, op);
     if (status != S4_OK) {
@@ -140,7 +140,8 @@ static s4_status locate(struct host_query *query, const char *key, struct diag *
         if (end == key || *end || slot >= slots)
             status = diag_set(diag, S4_RANGE,
                               "prototype \"%s\" is keyless, its key is a partition, 0 to %u: found "
-                              "\"%s\"", prototype->name, slots - 1, key);
+                              "\"%s\"",
+                              prototype->name, slots - 1, key);
         query->slot = (uint16_t)slot;
     }
     if (status == S4_OK)
@@ -159,15 +160,15 @@ static s4_status locate(struct host_query *query, const char *key, struct diag *
     return status;
 }
 
-s4_status engine_ask(struct engine *engine, const char *app_name, const char *name,
-                     const char *key, reply_done *done, void *user, struct diag *diag)
+s4_status engine_ask(struct engine *engine, const char *app_name, const char *name, const char *key,
+                     reply_done *done, void *user, struct diag *diag)
 {
     struct host_app *app;
     struct host_prototype *prototype;
     TRY(find_prototype(engine, app_name, name, &app, &prototype, diag));
     if (!prototype->of->query)
-        return diag_set(diag, S4_UNSUPPORTED, "prototype \"%s\" of app \"%s\" has no query callback",
-                        name, app_name);
+        return diag_set(diag, S4_UNSUPPORTED,
+                        "prototype \"%s\" of app \"%s\" has no query callback", name, app_name);
     struct host_query *query = mem_zalloc(sizeof *query);
     if (!query)
         return diag_set(diag, S4_NO_MEMORY, "out of memory");

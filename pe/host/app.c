@@ -1,8 +1,8 @@
-/* An app as it runs in a node: everything that a record or a call needs, looked up once from the graph
- * and the plugin's table when the app is deployed. Immutable afterwards.
+/* An app as it runs in a node: everything that a record or a call needs, looked up once from the
+ * graph and the plugin's table when the app is deployed. Immutable afterwards.
  *
- * The graph (checked by bundle/) says what there is; the table says which code it is. Names connect the
- * two: prototypes and outputs by name, handlers by their place in the subscription list.
+ * The graph (checked by bundle/) says what there is; the table says which code it is. Names connect
+ * the two: prototypes and outputs by name, handlers by their place in the subscription list.
  */
 #include "pe/host/host.h"
 
@@ -48,7 +48,8 @@ static s4_status compile_key(const struct type *type, char *const *names, size_t
 static const struct type *find_type(const struct host_app *app, const char *name,
                                     const ProtobufCMessageDescriptor *descriptor)
 {
-    /* Types come from the plugin's own descriptors: decoding writes their addresses into structs. */
+    /* Types come from the plugin's own descriptors: decoding writes their addresses into structs.
+     */
     return schema_find(app->types, descriptor ? descriptor->name : name);
 }
 
@@ -90,8 +91,10 @@ static s4_status make_pair(struct host_app *app, uint32_t i, struct diag *diag)
     struct host_stream *stream = &app->streams[pair->stream];
     p->stream = pair->stream;
     p->get = codec_get(stream->codec);
-    p->route = (struct route){ .number = (uint16_t)i, .kind = route_kind(pair),
-                               .codec = stream->codec, .put = codec_put(stream->codec) };
+    p->route = (struct route){ .number = (uint16_t)i,
+                               .kind = route_kind(pair),
+                               .codec = stream->codec,
+                               .put = codec_put(stream->codec) };
     p->route.spec.text_offset = FIELD_NONE;
     if (pair->kind == S4__GRAPH__PAIR__KIND__SINGLETON)
         p->route.slot = app->prototypes[pair->prototype].singleton_slot;
@@ -117,8 +120,9 @@ static s4_status list_routes(struct host_app *app, uint32_t i)
     if (only && only->kind != ROUTE_BROADCAST && !app->event_time &&
         (only->kind != ROUTE_KEYED || only->spec.text_required))
         s->simple = only;
-    s->intake = (struct intake_stream){ .type = s->type, .n_routes = s->n_routes,
-                                        .routes = s->routes, .clock = &s->clock };
+    s->intake = (struct intake_stream){
+        .type = s->type, .n_routes = s->n_routes, .routes = s->routes, .clock = &s->clock
+    };
     return S4_OK;
 }
 
@@ -174,8 +178,7 @@ static s4_status make_answers(struct host_app *app, struct host_prototype *p)
     if (!p->answers)
         return S4_NO_MEMORY;
     for (uint32_t i = 0; i < p->of->n_answers; i++)
-        p->answers[*p->of->answers[i].request->number] =
-            (answer_fn *)p->of->answers[i].on_answer;
+        p->answers[*p->of->answers[i].request->number] = (answer_fn *)p->of->answers[i].on_answer;
     return S4_OK;
 }
 
@@ -197,8 +200,8 @@ static s4_status make_prototype(struct host_app *app, uint32_t i)
     p->output_aligned = g->output_aligned;
     p->bytes_max = g->instance_bytes_max;
     p->refuse = g->instances_full == S4__GRAPH__PROTOTYPE__BOUND__REFUSE;
-    p->mailbox = (struct mailbox_limits){ .items_max = g->mailbox_max,
-                                          .bytes_max = g->mailbox_bytes_max };
+    p->mailbox =
+        (struct mailbox_limits){ .items_max = g->mailbox_max, .bytes_max = g->mailbox_bytes_max };
     p->mailbox_full = (uint32_t)g->mailbox_full;
     p->budget = g->budget;
     uint64_t where = hash_mix(hash_bytes(app->graph->app, strlen(app->graph->app)),
@@ -268,7 +271,8 @@ static s4_status make_output(struct host_app *app, uint32_t i, struct diag *diag
     o->type = find_type(app, g->type, NULL);
     CHECK(o->type);
     o->table = g->kind == S4__GRAPH__OUTPUT__KIND__TABLE;
-    o->limits = (struct output_limits){ .rows_max = g->rows_max, .bytes_max = g->bytes_max,
+    o->limits = (struct output_limits){ .rows_max = g->rows_max,
+                                        .bytes_max = g->bytes_max,
                                         .full = g->full == S4__GRAPH__OUTPUT__FULL__DROP_OLDEST
                                                     ? OUTPUT_DROP_OLDEST
                                                     : OUTPUT_REFUSE };
@@ -415,8 +419,8 @@ void host_app_destroy(struct host_app *app)
 
 struct host_app *host_app_of(const struct engine *engine, uint16_t number)
 {
-    struct host_app *app = atomic_load_explicit(&engine->apps[number % ENGINE_APPS_MAX],
-                                                memory_order_acquire);
+    struct host_app *app =
+        atomic_load_explicit(&engine->apps[number % ENGINE_APPS_MAX], memory_order_acquire);
     return app && app->number == number ? app : NULL;
 }
 

@@ -1,9 +1,9 @@
 /* One call into a plugin, whole or taken back.
  *
  * A call begins with call_begin and ends with host_call_end (or, when it did nothing but emit and
- * answered S4_OK, with a commit inline). On success what it emitted leaves, what it published stays,
- * what it asked is submitted; on failure all three are taken back, the state stays as it is, and the
- * event goes to the dead letters. S4_REMOVE is success, and the instance goes.
+ * answered S4_OK, with a commit inline). On success what it emitted leaves, what it published
+ * stays, what it asked is submitted; on failure all three are taken back, the state stays as it is,
+ * and the event goes to the dead letters. S4_REMOVE is success, and the instance goes.
  */
 #include "pe/host/host.h"
 
@@ -25,8 +25,8 @@ void host_enter(struct host_worker *worker, struct host_partition *partition, ui
     ctx->emitter = &worker->emitters[app->number % ENGINE_APPS_MAX];
     ctx->emitter->now_us = now_us;
     ctx->run_us = partition->now_us;
-    ctx->emission = (struct emission){ .time = partition->now_us, .keyless = partition->base.slot,
-                                       .hop = 1 };
+    ctx->emission =
+        (struct emission){ .time = partition->now_us, .keyless = partition->base.slot, .hop = 1 };
     emitter_source(ctx->emitter, partition->base.slot, partition->links_out);
 }
 
@@ -38,7 +38,8 @@ void host_leave(struct host_worker *worker)
     worker->ctx.record = NULL;
 }
 
-/* What the times of instances are at the partition's time; once per run, or per event that moves it. */
+/* What the times of instances are at the partition's time; once per run, or per event that moves
+ * it. */
 void host_times(struct host_partition *p)
 {
     uint64_t now_ms = p->now_us / 1000;
@@ -113,7 +114,6 @@ s4_status host_call_end(struct host_ctx *ctx, s4_status returned)
     ctx->wait = false;
     return status;
 }
-
 
 static inline s4_status call_finish(struct host_ctx *ctx, s4_status returned)
 {
@@ -198,7 +198,8 @@ static void note_failure(struct host_ctx *ctx, struct host_prototype *prototype,
     buffer_init(&key);
     if (prototype->key)
         (void)!key_format(prototype->key, instance_key(instance), instance->key_len, &key);
-    host_alarm(ctx->app, "prototype %s, key \"%s\": parked after %u failures in a row, the last: %s",
+    host_alarm(ctx->app,
+               "prototype %s, key \"%s\": parked after %u failures in a row, the last: %s",
                prototype->name, key.size ? buffer_text(&key) : "", instance->failures, ctx->cause);
     buffer_fini(&key);
 }
@@ -207,8 +208,7 @@ static void call_failed(struct host_ctx *ctx, struct host_prototype *prototype, 
                         s4_status status, const struct record *record)
 {
     if (ctx->cause[0] == '\0')
-        snprintf(ctx->cause, sizeof ctx->cause, "the handler answered: %s",
-                 s4_status_text(status));
+        snprintf(ctx->cause, sizeof ctx->cause, "the handler answered: %s", s4_status_text(status));
     host_dead_letter(ctx, record, prototype, status, ctx->cause);
     note_failure(ctx, prototype, number);
     ctx->cause[0] = '\0';
@@ -480,7 +480,8 @@ static void make_failed(struct host_ctx *ctx, struct host_prototype *prototype, 
     if (ctx->cause[0] == '\0')
         snprintf(ctx->cause, sizeof ctx->cause,
                  status == S4_FULL ? "the bound on instances of prototype %s is reached"
-                                   : "prototype %s: no instance could be made", prototype->name);
+                                   : "prototype %s: no instance could be made",
+                 prototype->name);
     host_dead_letter(ctx, record, prototype, status, ctx->cause);
     count_add(&host_counters(ctx->worker, ctx->app)->prototypes[prototype->number].failures, 1);
     ctx->cause[0] = '\0';

@@ -6,7 +6,7 @@
 #include "pe/host/host.h"
 
 /* Which calls may use a service: one bit per call_kind. */
-#define BIT(kind)  (1u << (kind))
+#define BIT(kind) (1u << (kind))
 #define IN_EVENTS                                                                                  \
     (BIT(CALL_CREATE) | BIT(CALL_EVENT) | BIT(CALL_TRIGGER) | BIT(CALL_TIMER) | BIT(CALL_OUTPUT) | \
      BIT(CALL_REMOVE) | BIT(CALL_ANSWER))
@@ -43,8 +43,8 @@ static struct instance *instance_of(const struct host_ctx *ctx)
 
 /* ---- emit ---------------------------------------------------------------------------------- */
 
-__attribute__((noinline, cold)) static s4_status emit_failed(struct host_ctx *ctx, const struct host_stream *stream,
-                             s4_status status)
+__attribute__((noinline, cold)) static s4_status
+emit_failed(struct host_ctx *ctx, const struct host_stream *stream, s4_status status)
 {
     char cause[HOST_CAUSE_MAX];
     if (status == S4_FULL)
@@ -67,9 +67,8 @@ static void stamp(struct host_ctx *ctx, const struct host_stream *stream,
 
 static void count_unrouted(struct host_ctx *ctx, const struct host_stream *stream)
 {
-    struct host_counters *counters = ctx->kind == CALL_SOURCE
-                                         ? &ctx->app->feed_counters
-                                         : host_counters(ctx->worker, ctx->app);
+    struct host_counters *counters =
+        ctx->kind == CALL_SOURCE ? &ctx->app->feed_counters : host_counters(ctx->worker, ctx->app);
     count_add(stream->n_routes ? &counters->absent_keys : &counters->unheard, 1);
 }
 
@@ -84,9 +83,8 @@ void host_emit_failed(struct host_ctx *ctx)
 }
 
 /* Several routes, keys, an event clock, or a mistake: the general way. */
-__attribute__((noinline)) static s4_status emit_all(struct host_ctx *ctx,
-                                                    const struct host_stream *stream,
-                                                    const ProtobufCMessage *event)
+__attribute__((noinline)) static s4_status
+emit_all(struct host_ctx *ctx, const struct host_stream *stream, const ProtobufCMessage *event)
 {
     if (event->descriptor != stream->type->descriptor)
         return emit_failed(ctx, stream, S4_TYPE);
@@ -121,8 +119,8 @@ __attribute__((noinline)) static s4_status emit_source_all(struct host_ctx *ctx,
     return status;
 }
 
-/* From a source: most events give one record, which is written or not, so that there is nothing to take
- * back, and what fills up leaves when the source returns. */
+/* From a source: most events give one record, which is written or not, so that there is nothing to
+ * take back, and what fills up leaves when the source returns. */
 HOT static s4_status emit_source(s4_ctx *pub, const s4_stream *handle,
                                  const ProtobufCMessage *event)
 {
@@ -168,8 +166,9 @@ s4_status host_encode(const struct codec *codec, const ProtobufCMessage *message
         char *at = record + OUTPUT_ROW_BASE;
         int64_t n = codec_put(codec)(codec, message, record, at, record + want, &codec_no_alias);
         if (n >= 0) {
-            *value = (struct value){ .type = codec_type(codec), .record = record, .at = at,
-                                     .size = (uint32_t)n };
+            *value = (struct value){
+                .type = codec_type(codec), .record = record, .at = at, .size = (uint32_t)n
+            };
             return S4_OK;
         }
         if (n != CODEC_FULL || want >= 2 * RECORD_MAX)
@@ -254,8 +253,8 @@ static s4_status ask(s4_ctx *pub, const s4_request *request, const ProtobufCMess
     s4_status status = host_ask(ctx, request, question);
     if (status == S4_OK)
         return S4_OK;
-    return fail(ctx, status, status == S4_FULL ? "too many requests are outstanding"
-                                               : "s4_ask failed");
+    return fail(ctx, status,
+                status == S4_FULL ? "too many requests are outstanding" : "s4_ask failed");
 }
 
 static s4_status wait_answer(s4_ctx *pub)
@@ -274,7 +273,9 @@ static s4_status timer_set(s4_ctx *pub, uint64_t id, uint64_t at_us)
         return fail(ctx, S4_STATE, "s4_timer_set is not allowed in this callback");
     if (!ctx->prototype->of->timer)
         return fail(ctx, S4_STATE, "s4_timer_set: the class has no timer callback");
-    struct timer timer = { .prototype = ctx->prototype->number, .instance = ctx->number, .id = id,
+    struct timer timer = { .prototype = ctx->prototype->number,
+                           .instance = ctx->number,
+                           .id = id,
                            .due_us = at_us < HOST_END_OF_TIME ? at_us : HOST_END_OF_TIME - 1 };
     s4_status status = timers_set(ctx->partition->timers, &timer);
     if (status != S4_OK)
@@ -320,8 +321,8 @@ static uint64_t time_us(const s4_ctx *pub)
 #define ID_SLOT_BITS   12
 #define ID_NUMBER_BITS 10
 
-/* 42 bits of milliseconds, 12 of slot, 10 of number; when a millisecond's numbers are used up, the next
- * millisecond is begun early, so that ids stay unique. */
+/* 42 bits of milliseconds, 12 of slot, 10 of number; when a millisecond's numbers are used up, the
+ * next millisecond is begun early, so that ids stay unique. */
 static uint64_t next_id(s4_ctx *pub)
 {
     struct host_ctx *ctx = host_of(pub);
@@ -429,8 +430,8 @@ static bool heap_allowed(struct host_ctx *ctx, size_t more)
         fail(ctx, S4_STATE, "s4_alloc: flat state has no memory of its own");
         return false;
     }
-    uint64_t used = ctx->partition->heap_bytes[ctx->prototype->number] +
-                    instances_bytes(ctx->table);
+    uint64_t used =
+        ctx->partition->heap_bytes[ctx->prototype->number] + instances_bytes(ctx->table);
     if (more > ctx->prototype->bytes_max || used > ctx->prototype->bytes_max - more) {
         fail(ctx, S4_FULL, "s4_alloc: the prototype's bound on bytes is reached");
         return false;
@@ -575,40 +576,20 @@ static void *job_app_data(const s4_job *job)
 }
 
 /* All services but s4_emit, which differs by what is called. */
-#define SERVICES \
-    .size = sizeof(struct s4_host), \
-    .publish = publish, \
-    .unpublish = unpublish, \
-    .ask = ask, \
-    .wait = wait_answer, \
-    .timer_set = timer_set, \
-    .timer_cancel = timer_cancel, \
-    .reply = reply, \
-    .answer = host_job_answer, \
-    .fail = fail_call, \
-    .time_us = time_us, \
-    .id = next_id, \
-    .random = random_bits, \
-    .key_text = key_part_text, \
-    .key_integer = key_part_integer, \
-    .params = params, \
-    .app_params = app_params, \
-    .alloc = heap_alloc, \
-    .realloc = heap_realloc, \
-    .free = heap_free, \
-    .set_app_data = set_app_data, \
-    .app_data = app_data, \
-    .partition = partition_number, \
-    .partitions = partition_count, \
-    .log = log_line, \
-    .save = save_bytes, \
-    .load = load_bytes, \
-    .job_params = job_params, \
+#define SERVICES                                                                               \
+    .size = sizeof(struct s4_host), .publish = publish, .unpublish = unpublish, .ask = ask,    \
+    .wait = wait_answer, .timer_set = timer_set, .timer_cancel = timer_cancel, .reply = reply, \
+    .answer = host_job_answer, .fail = fail_call, .time_us = time_us, .id = next_id,           \
+    .random = random_bits, .key_text = key_part_text, .key_integer = key_part_integer,         \
+    .params = params, .app_params = app_params, .alloc = heap_alloc, .realloc = heap_realloc,  \
+    .free = heap_free, .set_app_data = set_app_data, .app_data = app_data,                     \
+    .partition = partition_number, .partitions = partition_count, .log = log_line,             \
+    .save = save_bytes, .load = load_bytes, .job_params = job_params,                          \
     .job_app_data = job_app_data,
 
-const struct s4_host host_services = { SERVICES .emit = emit };
-const struct s4_host host_services_source = { SERVICES .emit = emit_source };
-const struct s4_host host_services_quiet = { SERVICES .emit = emit_refused };
+const struct s4_host host_services = { SERVICES.emit = emit };
+const struct s4_host host_services_source = { SERVICES.emit = emit_source };
+const struct s4_host host_services_quiet = { SERVICES.emit = emit_refused };
 
 /* Text parts in the middle of a composite key have no NUL behind: hand out a copy. */
 const char *host_key_terminated(struct host_ctx *ctx, uint32_t part, const char *text, size_t size)

@@ -1,6 +1,6 @@
-/* What the crashing thread was running, written from its signal handler: no lock, no heap, no stdio. A
- * thread knows its worker or its request through a thread-local pointer, set where a run begins; the
- * context in it says the rest. */
+/* What the crashing thread was running, written from its signal handler: no lock, no heap, no
+ * stdio. A thread knows its worker or its request through a thread-local pointer, set where a run
+ * begins; the context in it says the rest. */
 #include "pe/host/host.h"
 
 #include <unistd.h>
@@ -53,10 +53,10 @@ static void put_escaped(int fd, const char *data, size_t size)
 static const char *kind_name(uint8_t kind)
 {
     static const char *const names[] = {
-        [CALL_START] = "start",     [CALL_STOP] = "stop",     [CALL_SOURCE] = "source",
-        [CALL_CREATE] = "create",   [CALL_EVENT] = "event",   [CALL_TRIGGER] = "trigger",
-        [CALL_TIMER] = "timer",     [CALL_OUTPUT] = "output", [CALL_QUERY] = "query",
-        [CALL_REMOVE] = "remove",   [CALL_ANSWER] = "answer", [CALL_SAVE] = "save",
+        [CALL_START] = "start",   [CALL_STOP] = "stop",     [CALL_SOURCE] = "source",
+        [CALL_CREATE] = "create", [CALL_EVENT] = "event",   [CALL_TRIGGER] = "trigger",
+        [CALL_TIMER] = "timer",   [CALL_OUTPUT] = "output", [CALL_QUERY] = "query",
+        [CALL_REMOVE] = "remove", [CALL_ANSWER] = "answer", [CALL_SAVE] = "save",
         [CALL_LOAD] = "load",
     };
     return kind < ARRAY_LEN(names) && names[kind] ? names[kind] : "?";

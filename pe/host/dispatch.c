@@ -1,8 +1,10 @@
 /* From a run to its instances: the hot loop.
  *
- * What records further on will touch is fetched ahead: the index word of the record HOST_AHEAD_INDEX
- * places on, the entry of the one HOST_AHEAD_ENTRY on, across the runs of a block. Per record: the link is judged, the event is decoded once into the worker's scratch, and handed to
- * each prototype that hears the pair. Clock, counters and memory marks are looked at per run or block.
+ * What records further on will touch is fetched ahead: the index word of the record
+ * HOST_AHEAD_INDEX places on, the entry of the one HOST_AHEAD_ENTRY on, across the runs of a block.
+ * Per record: the link is judged, the event is decoded once into the worker's scratch, and handed
+ * to each prototype that hears the pair. Clock, counters and memory marks are looked at per run or
+ * block.
  */
 #include "pe/host/host.h"
 
@@ -19,7 +21,8 @@ const void *host_decode(struct host_worker *worker, const struct host_pair *pair
 }
 
 /* A repeat is dropped and counted; a gap cannot be while connections do not fail. */
-static void judged_away(struct host_ctx *ctx, const struct record *record, enum link_verdict verdict)
+static void judged_away(struct host_ctx *ctx, const struct record *record,
+                        enum link_verdict verdict)
 {
     struct host_counters *counters = host_counters(ctx->worker, ctx->app);
     if (verdict == LINK_REPEAT) {
@@ -69,8 +72,8 @@ static inline bool dispatch_fast(struct host_ctx *ctx, const struct host_pair *p
                                  struct instances *table, uint32_t now_ms, uint8_t dirty,
                                  const struct record *record)
 {
-    uint32_t number = instances_find(table, record->key_hash, record_key(record),
-                                     record_key_len(record));
+    uint32_t number =
+        instances_find(table, record->key_hash, record_key(record), record_key_len(record));
     if (UNLIKELY(number == INSTANCE_NONE))
         return false;
     struct instance *instance = instances_at(table, number);
@@ -99,8 +102,8 @@ static inline const struct record *record_at(const char *data, uint16_t offset)
     return (const struct record *)(const void *)(data + (size_t)offset * 8);
 }
 
-/* What the record will touch, if it is for the same prototype as the one at hand, as most are; if not,
- * nothing is lost but the fetch. Records behind this run in the block's order belong to other
+/* What the record will touch, if it is for the same prototype as the one at hand, as most are; if
+ * not, nothing is lost but the fetch. Records behind this run in the block's order belong to other
  * partitions, mostly the next to run. */
 static inline const struct instances *table_of(const struct host_app *app,
                                                const struct record *record, uint32_t prototype)
@@ -284,8 +287,8 @@ static uint32_t run_records(void *user, struct partition *base, struct run *run)
     return i;
 }
 
-/* After anything that ran on a partition: event timers that its time has passed, mailboxes whose turn
- * it is, and when it wants to be called next. */
+/* After anything that ran on a partition: event timers that its time has passed, mailboxes whose
+ * turn it is, and when it wants to be called next. */
 void host_run_end(struct host_ctx *ctx)
 {
     struct host_partition *p = ctx->partition;

@@ -1,9 +1,9 @@
 /* Waiting until nothing is in flight, and the end of input.
  *
- * In flight is what begun counts and ended does not: blocks opened against blocks whose records are all
- * executed, requests asked against answers. All counters only rise (a block that is taken back before
- * it was sent takes its count along), so reading every `ended` before any `begun` and finding them equal
- * proves a moment at which nothing was in flight; it is done twice.
+ * In flight is what begun counts and ended does not: blocks opened against blocks whose records are
+ * all executed, requests asked against answers. All counters only rise (a block that is taken back
+ * before it was sent takes its count along), so reading every `ended` before any `begun` and
+ * finding them equal proves a moment at which nothing was in flight; it is done twice.
  *
  * Drains are stepped by worker 0 when it is idle or ticks.
  */
@@ -23,7 +23,7 @@ struct drain {
     _Atomic uint64_t arose; /* by the workers, in the finishing round */
     _Atomic uint64_t timers;
     _Atomic uint64_t answers;
-    _Atomic bool answered;  /* all workers have */
+    _Atomic bool answered; /* all workers have */
 };
 
 static uint64_t count_ended(const struct host_app *app)
@@ -225,7 +225,8 @@ static void group_done(void *user, s4_status status, const struct engine_drained
     atomic_fetch_add(&g->rounds, drained->rounds);
     if (atomic_fetch_sub(&g->left, 1) != 1)
         return;
-    struct engine_drained all = { .waiting_timers = g->timers, .waiting_answers = g->answers,
+    struct engine_drained all = { .waiting_timers = g->timers,
+                                  .waiting_answers = g->answers,
                                   .rounds = g->rounds };
     g->done(g->user, (s4_status)atomic_load(&g->status), &all);
     mem_free(g);

@@ -1,7 +1,7 @@
 /* The engine of a node: makes workers and puts the parts together; deploys and undeploys apps.
  *
- * Locks: `lock` guards control (apps, feeds, drains) and is never taken per event. Whatever touches a
- * partition runs on its worker: control sends a message to every worker (fanout.c) and waits.
+ * Locks: `lock` guards control (apps, feeds, drains) and is never taken per event. Whatever touches
+ * a partition runs on its worker: control sends a message to every worker (fanout.c) and waits.
  */
 #include "pe/host/host.h"
 
@@ -10,7 +10,6 @@
 
 #include "runtime/base/asan.h"
 #include "runtime/base/hash.h"
-
 
 uint64_t host_now_ns(void)
 {
@@ -110,7 +109,8 @@ static s4_status make_workers(struct engine *engine)
     for (uint32_t i = 0; i < engine->n_workers; i++) {
         struct host_worker *w = &engine->workers[i];
         TRY(worker_init(engine, w, i));
-        struct worker_options options = { .ops = &host_worker_ops, .user = w,
+        struct worker_options options = { .ops = &host_worker_ops,
+                                          .user = w,
                                           .clock = engine->options.clock,
                                           .slots = engine->map.slots,
                                           .flush_us = engine->options.flush_us };
@@ -151,8 +151,7 @@ static s4_status check_options(const struct engine_options *o, struct diag *diag
     if (o->slots > ENGINE_SLOTS_MAX)
         return diag_set(diag, S4_RANGE, "%u slots, at most %d are allowed", o->slots,
                         ENGINE_SLOTS_MAX);
-    if (o->block_size < BLOCK_SIZE_MIN || o->block_size > BLOCK_SIZE_MAX ||
-        o->block_size % 64 != 0)
+    if (o->block_size < BLOCK_SIZE_MIN || o->block_size > BLOCK_SIZE_MAX || o->block_size % 64 != 0)
         return diag_set(diag, S4_RANGE,
                         "blocks of %zu bytes, wanted %zu to %zu and a multiple of 64",
                         o->block_size, (size_t)BLOCK_SIZE_MIN, (size_t)BLOCK_SIZE_MAX);
@@ -318,9 +317,13 @@ static s4_status make_emitter(struct host_app *app, struct emitter *emitter, uin
                               uint32_t *touched, void (*send)(void *, struct block *), void *user)
 {
     struct engine *engine = app->engine;
-    struct emitter_options options = { .map = &engine->map, .pool = engine->pool,
-                                       .workers = engine->all_workers, .app = app->number,
-                                       .touched = touched, .send = send, .user = user };
+    struct emitter_options options = { .map = &engine->map,
+                                       .pool = engine->pool,
+                                       .workers = engine->all_workers,
+                                       .app = app->number,
+                                       .touched = touched,
+                                       .send = send,
+                                       .user = user };
     return emitter_init(emitter, &options, emits_max);
 }
 
@@ -351,8 +354,8 @@ static bool is_mine(const struct engine *engine, uint16_t worker)
 static s4_status make_partitions(struct host_app *app)
 {
     struct engine *engine = app->engine;
-    uint64_t seed = hash_mix(engine->options.seed, hash_bytes(app->graph->app,
-                                                              strlen(app->graph->app)));
+    uint64_t seed =
+        hash_mix(engine->options.seed, hash_bytes(app->graph->app, strlen(app->graph->app)));
     for (uint32_t slot = 0; slot < engine->map.slots; slot++) {
         uint16_t worker = engine->map.worker[slot];
         if (!is_mine(engine, worker))
@@ -402,8 +405,7 @@ static void make_singletons(struct host_worker *worker, struct host_app *app,
         uint32_t number;
         emitter_begin(ctx->emitter);
         static const char none[32];
-        s4_status status =
-            host_instance_make(ctx, prototype, hash_bytes("", 0), none, 0, &number);
+        s4_status status = host_instance_make(ctx, prototype, hash_bytes("", 0), none, 0, &number);
         if (status != S4_OK)
             host_dead_letter(ctx, NULL, prototype, status, ctx->cause);
         ctx->cause[0] = '\0';

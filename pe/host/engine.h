@@ -41,25 +41,26 @@ struct engine_remote {
 };
 
 struct engine_options {
-    uint32_t workers;    /* 0: 1 */
-    uint32_t slots;      /* 0: ENGINE_SLOTS_DEFAULT */
-    size_t block_size;   /* 0: BLOCK_SIZE_DEFAULT */
-    uint64_t flush_us;   /* 0: default; how long a record waits in an open block */
-    size_t memory_soft;  /* bytes that wait in blocks: sources get no credit above it; 0: default */
-    size_t memory_hard;  /* the app that holds most of it is paused above it; 0: default */
-    bool threads;        /* false: engine_step does everything */
-    bool feed_thread;    /* feeds get a thread of their own; false: worker 0 steps them when idle */
-    uint64_t seed;       /* of ids and random numbers; 0: from the kernel */
-    uint32_t nodes;      /* a fixed cluster of so many nodes, alike in workers and slots; 0: 1 */
-    uint32_t node;       /* which of them this is */
+    uint32_t workers;   /* 0: 1 */
+    uint32_t slots;     /* 0: ENGINE_SLOTS_DEFAULT */
+    size_t block_size;  /* 0: BLOCK_SIZE_DEFAULT */
+    uint64_t flush_us;  /* 0: default; how long a record waits in an open block */
+    size_t memory_soft; /* bytes that wait in blocks: sources get no credit above it; 0: default */
+    size_t memory_hard; /* the app that holds most of it is paused above it; 0: default */
+    bool threads;       /* false: engine_step does everything */
+    bool feed_thread;   /* feeds get a thread of their own; false: worker 0 steps them when idle */
+    uint64_t seed;      /* of ids and random numbers; 0: from the kernel */
+    uint32_t nodes;     /* a fixed cluster of so many nodes, alike in workers and slots; 0: 1 */
+    uint32_t node;      /* which of them this is */
     const struct engine_remote *remote; /* NULL: there is no other node */
-    struct pool *requests; /* runs requests; NULL: ENGINE_POOL_THREADS threads of its own */
+    struct pool *requests;     /* runs requests; NULL: ENGINE_POOL_THREADS threads of its own */
     const struct clock *clock; /* NULL: the machine's */
     const struct log *log;
     /* An alarm (paused app, parked key, full output, ...): one line for people, and it is counted.
      * Any thread; must not block. */
     void (*alarm)(void *user, const char *app, const char *text);
-    /* A record or frame was lost below, which must not happen: the node should stop with this error. */
+    /* A record or frame was lost below, which must not happen: the node should stop with this
+     * error. */
     void (*fault)(void *user, const char *text);
     void *user;
 };
@@ -82,8 +83,8 @@ s4_status engine_reload(struct engine *engine, const char *app, uint32_t slot, s
 
 /* ---- apps; one control thread at a time ---------------------------------------------------- */
 
-/* Runs an app: takes its bundle (for graph and schema) and its loaded plugin (held). Returns when its
- * partitions exist and its start callback and singletons ran. S4_EXISTS: the name is taken. */
+/* Runs an app: takes its bundle (for graph and schema) and its loaded plugin (held). Returns when
+ * its partitions exist and its start callback and singletons ran. S4_EXISTS: the name is taken. */
 s4_status engine_deploy(struct engine *engine, const struct bundle *bundle, struct plugin *plugin,
                         struct diag *diag) MUST_USE;
 /* Stops taking events for the app, drops what waits (counted in *dropped), calls its stop callback,
@@ -96,12 +97,12 @@ const struct bundle *engine_bundle(const struct engine *engine, const char *app)
 
 /* ---- events in; any thread ----------------------------------------------------------------- */
 
-/* Steps a feed until it ends (feed.h): what `s4 run --inject` and sources are. stream NULL: the app's
- * own source callback. The feed is borrowed until its `closed` upcall. */
+/* Steps a feed until it ends (feed.h): what `s4 run --inject` and sources are. stream NULL: the
+ * app's own source callback. The feed is borrowed until its `closed` upcall. */
 s4_status engine_feed(struct engine *engine, const char *app, const char *stream, struct feed *feed,
                       struct diag *diag) MUST_USE;
-/* `closed` (may be NULL) is called on the intake's thread when the source has ended: S4_END, what it
- * failed with, or S4_CANCELLED; it must not block. */
+/* `closed` (may be NULL) is called on the intake's thread when the source has ended: S4_END, what
+ * it failed with, or S4_CANCELLED; it must not block. */
 typedef void source_closed(void *user, s4_status status);
 s4_status engine_feed_source(struct engine *engine, const char *app, source_closed *closed,
                              void *user, struct diag *diag) MUST_USE;
@@ -112,8 +113,8 @@ void engine_feed_cancel(struct engine *engine, const char *app);
 /* A batch of a client's events for one stream, being put together; one thread. */
 struct injection;
 enum injection_ack { INJECTION_TAKEN, INJECTION_APPLIED };
-/* `producer` and `number` make repeats harmless: a producer's numbers rise by one, and a number that
- * was taken before is answered S4_DUPLICATE. producer 0: no such protection. */
+/* `producer` and `number` make repeats harmless: a producer's numbers rise by one, and a number
+ * that was taken before is answered S4_DUPLICATE. producer 0: no such protection. */
 s4_status engine_inject_begin(struct engine *engine, const char *app, const char *stream,
                               uint64_t producer, uint64_t number, struct injection **injection,
                               struct diag *diag) MUST_USE;
@@ -125,16 +126,17 @@ s4_status injection_add(struct injection *injection, const struct value *event,
 void injection_destroy(struct injection *injection);
 /* Hands the batch over (*injection becomes NULL). S4_AGAIN: above the soft mark, the stream blocks;
  * try again later, *injection is kept. S4_SHED: above the mark, the stream sheds; it is dropped and
- * counted. S4_PAUSED: the app is paused at the hard mark. `done` gets S4_OK, S4_DUPLICATE, or why not. */
+ * counted. S4_PAUSED: the app is paused at the hard mark. `done` gets S4_OK, S4_DUPLICATE, or why
+ * not. */
 typedef void injection_done(void *user, s4_status status);
 s4_status engine_inject(struct engine *engine, struct injection **injection, enum injection_ack ack,
                         injection_done *done, void *user) MUST_USE;
 
 /* ---- other nodes ---------------------------------------------------------------------------- */
 
-/* A block from another node, for one of this node's workers; *block is taken on success. It is checked
- * as bytes that nobody vouches for. `taken` is called when its records are in their partitions' runs,
- * `applied` when all are executed, on a worker's thread; they must not block. */
+/* A block from another node, for one of this node's workers; *block is taken on success. It is
+ * checked as bytes that nobody vouches for. `taken` is called when its records are in their
+ * partitions' runs, `applied` when all are executed, on a worker's thread; they must not block. */
 typedef void engine_block_fn(void *user, const uint64_t token[2]);
 struct engine_arrival {
     engine_block_fn *taken;
@@ -151,15 +153,16 @@ struct block_pool *engine_pool(struct engine *engine);
 
 /* ---- answers out; any thread --------------------------------------------------------------- */
 
-/* Pins an output in every partition (each between two runs), then `done` gets the pins, which it owns
- * (query_pins_destroy) and may read on any thread. "dead_letters" is an output of every app. */
+/* Pins an output in every partition (each between two runs), then `done` gets the pins, which it
+ * owns (query_pins_destroy) and may read on any thread. "dead_letters" is an output of every app.
+ */
 typedef void pins_done(void *user, s4_status status, struct query_pins *pins);
 s4_status engine_pin(struct engine *engine, const char *app, const char *output, pins_done *done,
                      void *user, struct diag *diag) MUST_USE;
 
 /* Asks the living instance of a key through its query callback. The key is text parts, as a person
- * writes them ("alice" or "alice,7"). The reply is a value of the class's reply type, valid during the
- * callback. S4_NOT_FOUND: no such instance; it is never made. */
+ * writes them ("alice" or "alice,7"). The reply is a value of the class's reply type, valid during
+ * the callback. S4_NOT_FOUND: no such instance; it is never made. */
 typedef void reply_done(void *user, s4_status status, const struct value *reply, const char *cause);
 s4_status engine_ask(struct engine *engine, const char *app, const char *prototype, const char *key,
                      reply_done *done, void *user, struct diag *diag) MUST_USE;
@@ -169,9 +172,10 @@ typedef void count_done(void *user, s4_status status, uint64_t count);
 s4_status engine_count(struct engine *engine, const char *app, const char *prototype,
                        count_done *done, void *user, struct diag *diag) MUST_USE;
 
-/* Waits until nothing of the app (NULL: of any app) is in flight. With `finish`, then ends its input:
- * event clocks go to the end of time, due timers fire, each instance with changes since its last output
- * gets one output call, until nothing more arises. Feeds must have ended (or be stopped) before. */
+/* Waits until nothing of the app (NULL: of any app) is in flight. With `finish`, then ends its
+ * input: event clocks go to the end of time, due timers fire, each instance with changes since its
+ * last output gets one output call, until nothing more arises. Feeds must have ended (or be
+ * stopped) before. */
 struct engine_drained {
     uint64_t waiting_timers;  /* processing timers that still wait: reported, not fired */
     uint64_t waiting_answers; /* instances that wait for an answer (only without `finish`) */
@@ -184,27 +188,27 @@ s4_status engine_drain(struct engine *engine, const char *app, bool finish, drai
 /* ---- what it does; any thread -------------------------------------------------------------- */
 
 struct engine_counters {
-    uint64_t injected;     /* events that came from outside */
-    uint64_t applied;      /* records whose run was executed */
-    uint64_t emitted;      /* records emitted by PEs */
-    uint64_t published;    /* rows */
+    uint64_t injected;  /* events that came from outside */
+    uint64_t applied;   /* records whose run was executed */
+    uint64_t emitted;   /* records emitted by PEs */
+    uint64_t published; /* rows */
     uint64_t dead_letters;
-    uint64_t absent_keys;  /* events without a record because a key part was absent */
-    uint64_t unheard;      /* events emitted on a stream without subscribers */
+    uint64_t absent_keys; /* events without a record because a key part was absent */
+    uint64_t unheard;     /* events emitted on a stream without subscribers */
     uint64_t shed;
     uint64_t duplicates;
-    uint64_t instances;    /* living now */
+    uint64_t instances; /* living now */
     uint64_t created;
-    uint64_t removed;      /* by TTL, bound or request */
-    uint64_t waiting;      /* instances that wait for an answer, now */
-    uint64_t mailbox;      /* records in mailboxes, now */
+    uint64_t removed; /* by TTL, bound or request */
+    uint64_t waiting; /* instances that wait for an answer, now */
+    uint64_t mailbox; /* records in mailboxes, now */
     uint64_t mailbox_dropped;
     uint64_t parked;       /* keys parked after failures */
     uint64_t rows_dropped; /* by outputs that drop the oldest */
     uint64_t rows_refused;
     uint64_t requests;
-    uint64_t timers;       /* set, now */
-    uint64_t state_bytes;  /* of instances, accounted */
+    uint64_t timers;      /* set, now */
+    uint64_t state_bytes; /* of instances, accounted */
 };
 
 struct engine_prototype_status {
@@ -233,8 +237,8 @@ struct engine_status {
 };
 s4_status engine_status(struct engine *engine, struct engine_status *status) MUST_USE;
 
-/* For a handler of SIGSEGV and the like: writes what the calling thread was running (bundle, build id,
- * prototype, key, event) to a file descriptor, or nothing if it ran no plugin's code. */
+/* For a handler of SIGSEGV and the like: writes what the calling thread was running (bundle, build
+ * id, prototype, key, event) to a file descriptor, or nothing if it ran no plugin's code. */
 void engine_crash_note(int fd); /* async-signal-safe */
 
 #endif

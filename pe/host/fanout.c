@@ -36,8 +36,9 @@ s4_status host_ask_workers(struct host_app *app,
     struct fanout *f = mem_zalloc(sizeof *f + engine->n_workers * sizeof f->parts[0]);
     if (!f)
         return S4_NO_MEMORY;
-    *f = (struct fanout){ .app = app, .fn = fn, .done = done, .user = user,
-                          .left = engine->n_workers };
+    *f = (struct fanout){
+        .app = app, .fn = fn, .done = done, .user = user, .left = engine->n_workers
+    };
     uint32_t n = engine->n_workers;
     for (uint32_t i = 0; i < n; i++) {
         f->parts[i].whole = f;

@@ -1,37 +1,38 @@
-/* Feeds: events from files, standard input and apps' sources, stepped on the intake's thread (one of
- * its own, or worker 0 when it has nothing else to do).
+/* Feeds: events from files, standard input and apps' sources, stepped on the intake's thread (one
+ * of its own, or worker 0 when it has nothing else to do).
  *
  * A feed is stepped only while there is credit: waiting blocks of its app below a window, and the
- * node's memory below the soft mark. Above the mark a stream that sheds loses what is given, counted;
- * one that blocks is simply not asked.
+ * node's memory below the soft mark. Above the mark a stream that sheds loses what is given,
+ * counted; one that blocks is simply not asked.
  */
 #include "pe/host/host.h"
 
 #include <poll.h>
 
-#define FEED_BUDGET    1024u        /* events per step */
-#define FEED_BATCH     256u         /* events that share a keyless slot: fixed, so that it does not
-                                       depend on how the feed is stepped */
-#define FEED_WINDOW    (4 * MIB)    /* of an app's blocks on their way, before its feeds wait */
-#define FEED_RETRY_US  1000u        /* a feed that had nothing is asked again after this */
+#define FEED_BUDGET 1024u /* events per step */
+#define FEED_BATCH                                                                              \
+    256u                        /* events that share a keyless slot: fixed, so that it does not \
+                                   depend on how the feed is stepped */
+#define FEED_WINDOW   (4 * MIB) /* of an app's blocks on their way, before its feeds wait */
+#define FEED_RETRY_US 1000u     /* a feed that had nothing is asked again after this */
 
 struct feeder {
     struct host_app *app;
-    struct host_stream *stream;  /* NULL: the app's source */
-    uint64_t producer;           /* names the feed; batches count up */
+    struct host_stream *stream; /* NULL: the app's source */
+    uint64_t producer;          /* names the feed; batches count up */
     uint64_t given;
     uint64_t now_us;
 };
 
 struct feed_entry {
     struct feed_entry *next;
-    struct feed *feed;           /* NULL: the app's source */
+    struct feed *feed; /* NULL: the app's source */
     struct feeder feeder;
     uint64_t asleep_until_us;
-    source_closed *closed;       /* of a source; may be NULL */
+    source_closed *closed; /* of a source; may be NULL */
     void *user;
-    _Atomic bool cancelled;      /* by control; relaxed, seen at the next step */
-    bool over;                   /* to be unlinked by the stepping thread */
+    _Atomic bool cancelled; /* by control; relaxed, seen at the next step */
+    bool over;              /* to be unlinked by the stepping thread */
 };
 
 static uint16_t keyless_slot(const struct feeder *feeder)
@@ -60,12 +61,13 @@ s4_status feeder_give(struct feeder *feeder, const struct value *event)
     count_add(&feed_counters(feeder)->injected, 1);
     if (UNLIKELY(records == 0))
         count_add(feeder->stream->n_routes ? &feed_counters(feeder)->absent_keys
-                                           : &feed_counters(feeder)->unheard, 1);
+                                           : &feed_counters(feeder)->unheard,
+                  1);
     return S4_OK;
 }
 
-/* Events that give one record each only count in emitter->emitted; what stands there is settled before
- * and after an event that may give several, which is a call of its own. */
+/* Events that give one record each only count in emitter->emitted; what stands there is settled
+ * before and after an event that may give several, which is a call of its own. */
 static void settle(struct host_ctx *ctx)
 {
     ctx->feeder->given += ctx->emitter->emitted;

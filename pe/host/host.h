@@ -1,11 +1,11 @@
-/* What the files of the host share: an app as it runs in a node, its partitions, and the context of a
- * call. Private to pe/host.
+/* What the files of the host share: an app as it runs in a node, its partitions, and the context of
+ * a call. Private to pe/host.
  *
  *   struct engine      the node: workers, apps, feeds
- *   struct host_app    one deployed app: streams, pairs, prototypes; immutable while it runs, but for
- *                      atomics
- *   struct host_worker what one thread has of its own: emitters, scratch, context, counters
- *   struct host_partition   (app, slot): instances, timers, outputs, link counters; owned by a worker
+ *   struct host_app    one deployed app: streams, pairs, prototypes; immutable while it runs, but
+ * for atomics struct host_worker what one thread has of its own: emitters, scratch, context,
+ * counters struct host_partition   (app, slot): instances, timers, outputs, link counters; owned by
+ * a worker
  */
 #ifndef PE_HOST_HOST_H
 #define PE_HOST_HOST_H
@@ -25,14 +25,14 @@
 #include "runtime/base/mem.h"
 #include "runtime/base/rng.h"
 
-#define HOST_AHEAD_INDEX  16        /* records ahead whose index word is fetched */
-#define HOST_AHEAD_ENTRY  8         /* and whose entry is */
-#define HOST_SAMPLE       256       /* one run in so many is timed */
+#define HOST_AHEAD_INDEX  16  /* records ahead whose index word is fetched */
+#define HOST_AHEAD_ENTRY  8   /* and whose entry is */
+#define HOST_SAMPLE       256 /* one run in so many is timed */
 #define HOST_NEVER        UINT64_MAX
 #define HOST_END_OF_TIME  (UINT64_MAX - 1)
 #define HOST_CAUSE_MAX    256
 #define HOST_EVENT_SIZE   (SCHEMA_IMAGE_MAX + MESSAGE_BASE)
-#define HOST_OUTPUTS_MAX  64        /* one bit each in a call's mask */
+#define HOST_OUTPUTS_MAX  64 /* one bit each in a call's mask */
 #define HOST_DEAD_LETTERS "dead_letters"
 
 /* A counter with one writer and any readers. */
@@ -69,26 +69,26 @@ struct host_subscription {
 struct host_pair {
     struct route route;
     codec_get_fn *get;
-    event_fn *fast;             /* its only handler, if nothing stands between an event and it (no TTL,
-                                   trigger, output by events or mailbox); else NULL */
+    event_fn *fast; /* its only handler, if nothing stands between an event and it (no TTL,
+                       trigger, output by events or mailbox); else NULL */
     uint32_t fast_prototype;
-    bool plain;                 /* the type decodes without the arena */
+    bool plain; /* the type decodes without the arena */
     uint32_t stream;
     uint32_t n_subs;
     struct host_subscription *subs; /* owned */
 };
 
 struct host_stream {
-    const char *name;           /* borrowed from the graph */
+    const char *name; /* borrowed from the graph */
     const struct type *type;
     const ProtobufCMessageDescriptor *descriptor; /* the type's */
-    struct codec *codec;        /* owned */
+    struct codec *codec;                          /* owned */
     bool internal;
     bool shed;
     uint32_t n_routes;
     const struct route **routes; /* owned array, into the pairs */
-    const struct route *simple; /* the only one, if it always gives one record and no event clock
-                                   runs; else NULL */
+    const struct route *simple;  /* the only one, if it always gives one record and no event clock
+                                    runs; else NULL */
     struct intake_stream intake; /* the same for feeds and injections */
     struct time_attribute clock;
 };
@@ -96,38 +96,38 @@ struct host_stream {
 struct host_output {
     const char *name;
     const struct type *type;
-    struct codec *codec;        /* owned */
+    struct codec *codec; /* owned */
     bool table;
-    char *key_text;             /* "a,b", owned; NULL for a log */
+    char *key_text; /* "a,b", owned; NULL for a log */
     struct key_spec key;
     struct output_limits limits;
 };
 
 struct host_request {
     const s4_request *request;
-    struct codec *question;     /* owned */
-    struct codec *answer;       /* owned */
+    struct codec *question; /* owned */
+    struct codec *answer;   /* owned */
 };
 
 struct host_prototype {
     uint32_t number;
     const char *name;
     const s4_class *of;
-    void *params;               /* owned */
+    void *params; /* owned */
     const struct type *reply;
     struct codec *reply_codec;  /* owned; NULL: no query */
     const struct key_spec *key; /* of its keyed subscriptions; NULL: keyless */
     bool singleton;
     uint16_t singleton_slot;
     struct instances_options table;
-    uint32_t extra_trigger;     /* offsets in the extra part; INSTANCE_NONE: not there */
+    uint32_t extra_trigger; /* offsets in the extra part; INSTANCE_NONE: not there */
     uint32_t extra_gap;
     uint32_t extra_output;
     uint32_t extra_heap;
     uint32_t extra_mailbox;
-    uint8_t dirty_flag;         /* INSTANCE_DIRTY if it has an output callback */
-    bool before;                /* TTL or gap: looked at before an event */
-    bool after;                 /* trigger or output by events: looked at after one */
+    uint8_t dirty_flag; /* INSTANCE_DIRTY if it has an output callback */
+    bool before;        /* TTL or gap: looked at before an event */
+    bool after;         /* trigger or output by events: looked at after one */
     uint64_t ttl_ms;
     uint64_t trigger_events;
     uint64_t trigger_gap_us;
@@ -135,18 +135,18 @@ struct host_prototype {
     uint64_t output_every_us;
     bool output_aligned;
     uint64_t bytes_max;
-    bool refuse;                /* a full bound refuses instead of removing the oldest */
+    bool refuse; /* a full bound refuses instead of removing the oldest */
     struct mailbox_limits mailbox;
-    uint32_t mailbox_full;      /* as in the graph */
+    uint32_t mailbox_full; /* as in the graph */
     uint32_t budget;
-    answer_fn **answers;        /* by request number; owned */
+    answer_fn **answers;         /* by request number; owned */
     _Atomic uint64_t sampled_ns; /* per record, smoothed; any worker writes */
 };
 
 struct host_counters {
     counter injected, applied, emitted, published, dead_letters, absent_keys, unheard, shed,
-        duplicates, created, removed, instances, waiting, mailbox, mailbox_dropped, parked, requests,
-        answers, link_repeats, dropped, blocks_done, timers, state_bytes, alarms;
+        duplicates, created, removed, instances, waiting, mailbox, mailbox_dropped, parked,
+        requests, answers, link_repeats, dropped, blocks_done, timers, state_bytes, alarms;
     struct {
         counter events, failures, created, removed, instances;
     } prototypes[GRAPH_PROTOTYPES_MAX];
@@ -157,13 +157,13 @@ struct host_partition;
 struct host_app {
     struct engine *engine;
     uint16_t number;
-    struct bundle *bundle;      /* held */
-    struct plugin *plugin;      /* held */
+    struct bundle *bundle; /* held */
+    struct plugin *plugin; /* held */
     const s4_app *code;
     const S4__Graph__Graph *graph; /* the bundle's */
-    struct schema *types;       /* of the plugin's descriptors; owned */
-    struct schema *dead_schema; /* of a dead letter; owned */
-    struct codec *dead_codec;   /* owned */
+    struct schema *types;          /* of the plugin's descriptors; owned */
+    struct schema *dead_schema;    /* of a dead letter; owned */
+    struct codec *dead_codec;      /* owned */
     bool event_time;
     uint32_t emits_max;
     uint32_t parked_after;
@@ -174,62 +174,62 @@ struct host_app {
     struct host_output *outputs;
     struct host_request *requests;
     struct output_limits dead_limits;
-    void *params;               /* owned */
-    void *data;                 /* s4_set_app_data */
+    void *params;                       /* owned */
+    void *data;                         /* s4_set_app_data */
     struct host_partition **partitions; /* [slots]; NULL where another node owns the slot */
     _Atomic bool paused;
-    _Atomic bool closing;       /* no more input: undeploy */
-    _Atomic uint64_t queued;    /* bytes of blocks on their way */
-    _Atomic uint64_t outstanding; /* requests */
+    _Atomic bool closing;               /* no more input: undeploy */
+    _Atomic uint64_t queued;            /* bytes of blocks on their way */
+    _Atomic uint64_t outstanding;       /* requests */
     struct host_counters feed_counters; /* written by the intake's thread */
     struct emitter feed_emitter;        /* of the intake's thread */
     uint32_t *feed_links;
-    struct emitter inject_emitter;      /* under the engine's inject_lock */
+    struct emitter inject_emitter; /* under the engine's inject_lock */
     uint32_t *inject_links;
-    uint64_t n_feeds;                   /* so far, under feeds_lock */
-    counter inject_shed;                /* under inject_lock */
-    _Atomic bool alarmed;               /* paused, and the alarm was told */
+    uint64_t n_feeds;     /* so far, under feeds_lock */
+    counter inject_shed;  /* under inject_lock */
+    _Atomic bool alarmed; /* paused, and the alarm was told */
     bool started;
 };
 
 /* ---- partitions ---------------------------------------------------------------------------- */
 
 struct host_output_state {
-    struct table *table;        /* one of the two */
+    struct table *table; /* one of the two */
     struct rowlog *log;
 };
 
 struct host_partition {
-    struct partition base;      /* the worker's part */
+    struct partition base; /* the worker's part */
     struct host_app *app;
     struct host_worker *worker;
-    uint64_t now_us;            /* this partition's time: of its last run */
-    uint64_t due_us;            /* the earliest of all below */
-    struct instances *tables;   /* per prototype */
-    uint64_t *heap_bytes;       /* per prototype: s4_alloc */
-    uint32_t *now_ms;           /* per prototype: now_us as its table counts */
-    uint64_t *output_due_us;    /* per prototype; HOST_NEVER: nothing to put out */
-    uint64_t *ttl_due_us;       /* per prototype */
+    uint64_t now_us;          /* this partition's time: of its last run */
+    uint64_t due_us;          /* the earliest of all below */
+    struct instances *tables; /* per prototype */
+    uint64_t *heap_bytes;     /* per prototype: s4_alloc */
+    uint32_t *now_ms;         /* per prototype: now_us as its table counts */
+    uint64_t *output_due_us;  /* per prototype; HOST_NEVER: nothing to put out */
+    uint64_t *ttl_due_us;     /* per prototype */
     struct timers *timers;
     struct host_output_state *outputs;
     struct rowlog *dead;
     struct links_in links_in;
-    uint32_t *links_out;        /* per destination slot */
-    uint32_t next_id;           /* of this millisecond */
+    uint32_t *links_out; /* per destination slot */
+    uint32_t next_id;    /* of this millisecond */
     uint64_t last_id_ms;
     struct rng rng;
     /* A run that stalled: which subscription of its next record comes next. */
     bool resuming;
     uint32_t resume_sub;
-    uint32_t resume_number;     /* of a broadcast: the instance that stalled */
+    uint32_t resume_number; /* of a broadcast: the instance that stalled */
     /* Instances with mail that wait for their turn: numbers with their prototype, oldest first. */
     struct buffer turns;
     struct message turn_message; /* to its own worker: take turns */
     bool turn_posted;
-    struct buffer producers;    /* struct host_producer: the last batch per producer */
+    struct buffer producers; /* struct host_producer: the last batch per producer */
     uint64_t last_probe;
-    struct buffer probes;       /* struct probe: batches whose records are being applied */
-    uint64_t ended;             /* output calls were made for the end of input */
+    struct buffer probes; /* struct probe: batches whose records are being applied */
+    uint64_t ended;       /* output calls were made for the end of input */
 };
 
 struct host_producer {
@@ -240,35 +240,46 @@ struct host_producer {
 /* ---- a call -------------------------------------------------------------------------------- */
 
 enum call_kind {
-    CALL_START = 1, CALL_STOP, CALL_SOURCE, CALL_CREATE, CALL_EVENT, CALL_TRIGGER, CALL_TIMER,
-    CALL_OUTPUT, CALL_QUERY, CALL_REMOVE, CALL_ANSWER, CALL_SAVE, CALL_LOAD
+    CALL_START = 1,
+    CALL_STOP,
+    CALL_SOURCE,
+    CALL_CREATE,
+    CALL_EVENT,
+    CALL_TRIGGER,
+    CALL_TIMER,
+    CALL_OUTPUT,
+    CALL_QUERY,
+    CALL_REMOVE,
+    CALL_ANSWER,
+    CALL_SAVE,
+    CALL_LOAD
 };
 
 struct request_job;
 
 struct host_ctx {
-    s4_ctx pub;                 /* first: what the plugin has */
+    s4_ctx pub; /* first: what the plugin has */
     struct host_worker *worker;
     struct host_app *app;
     struct host_partition *partition; /* NULL outside one */
     struct host_prototype *prototype;
     struct instances *table;
     struct emitter *emitter;
-    uint32_t number;            /* of the instance */
+    uint32_t number; /* of the instance */
     uint8_t kind;
     bool asked;
     bool wait;
-    uint32_t touched;           /* a service did or failed what the call's end must know */
-    s4_status failed;           /* the first failure of a service in this call */
-    uint64_t outputs;           /* bit per output that this call published to */
-    uint32_t published;         /* rows of this call */
-    struct request_job *jobs;   /* asked in this call, newest first */
+    uint32_t touched;         /* a service did or failed what the call's end must know */
+    s4_status failed;         /* the first failure of a service in this call */
+    uint64_t outputs;         /* bit per output that this call published to */
+    uint32_t published;       /* rows of this call */
+    struct request_job *jobs; /* asked in this call, newest first */
     struct emission emission;
-    uint64_t run_us;            /* the time of events that have none of their own */
+    uint64_t run_us;             /* the time of events that have none of their own */
     const struct record *record; /* the event; NULL: none */
-    struct feeder *feeder;      /* CALL_SOURCE */
+    struct feeder *feeder;       /* CALL_SOURCE */
     char cause[HOST_CAUSE_MAX];
-    bool replied;               /* CALL_QUERY: with this, in the worker's scratch */
+    bool replied; /* CALL_QUERY: with this, in the worker's scratch */
     struct value reply;
 };
 
@@ -277,17 +288,17 @@ struct host_worker {
     uint32_t index;
     struct worker *actor;
     struct host_ctx ctx;
-    struct emitter emitters[ENGINE_APPS_MAX];   /* by app number modulo; zeroed: none */
+    struct emitter emitters[ENGINE_APPS_MAX]; /* by app number modulo; zeroed: none */
     uint16_t emitter_app[ENGINE_APPS_MAX];
     struct host_counters counters[ENGINE_APPS_MAX];
     struct arena arena;
-    char *event;                /* scratch for decoded events, SCHEMA_IMAGE_MAX + base */
-    struct buffer row;          /* scratch for encoded rows */
-    struct keys keys;           /* scratch for tables' keys */
+    char *event;       /* scratch for decoded events, SCHEMA_IMAGE_MAX + base */
+    struct buffer row; /* scratch for encoded rows */
+    struct keys keys;  /* scratch for tables' keys */
     struct buffer key_parts[KEY_PARTS_MAX]; /* scratch for s4_key */
-    uint64_t runs;              /* for sampling */
-    uint32_t sweep_at;          /* the slot whose outputs are swept next */
-    uint64_t due_us;            /* the earliest of its partitions */
+    uint64_t runs;                          /* for sampling */
+    uint32_t sweep_at;                      /* the slot whose outputs are swept next */
+    uint64_t due_us;                        /* the earliest of its partitions */
 };
 
 static inline struct host_counters *host_counters(struct host_worker *worker,
@@ -304,26 +315,26 @@ struct drain;
 struct engine {
     struct engine_options options;
     struct block_pool *pool;
-    struct pool *requests;      /* the pool that runs requests */
-    struct pool *own_requests;  /* the same if the engine made it */
+    struct pool *requests;     /* the pool that runs requests */
+    struct pool *own_requests; /* the same if the engine made it */
     struct slot_map map;
-    uint32_t n_workers;         /* of this node */
-    uint32_t first_worker;      /* its number through all nodes */
+    uint32_t n_workers;    /* of this node */
+    uint32_t first_worker; /* its number through all nodes */
     uint32_t all_workers;
     struct host_worker *workers;
-    struct host_app *_Atomic apps[ENGINE_APPS_MAX]; /* by number modulo; release in deploy pairs with
-                                                       acquire in host_app_at */
-    uint32_t next_app;          /* under lock */
-    uint32_t n_apps;            /* under lock */
+    struct host_app *_Atomic apps[ENGINE_APPS_MAX]; /* by number modulo; release in deploy pairs
+                                                       with acquire in host_app_at */
+    uint32_t next_app;                              /* under lock */
+    uint32_t n_apps;                                /* under lock */
     pthread_mutex_t lock;       /* control: deploy, undeploy, drains; never per event */
     pthread_mutex_t feeds_lock; /* the list of feeds */
     struct feed_entry *feeds;
     _Atomic uint32_t n_feeds;
     uint16_t feed_intake;
-    struct inbox feed_inbox;    /* how the intake's thread is woken */
+    struct inbox feed_inbox; /* how the intake's thread is woken */
     pthread_t feed_thread;
     bool has_feed_thread;
-    struct host_worker feeder;  /* the intake's own context and scratch */
+    struct host_worker feeder;   /* the intake's own context and scratch */
     pthread_mutex_t inject_lock; /* batches of clients: once per batch */
     uint16_t inject_intake;
     pthread_mutex_t changed_lock; /* control waits on `changed` for answers of workers */
@@ -331,12 +342,12 @@ struct engine {
     pthread_mutex_t drains_lock;
     struct drain *drains;
     _Atomic uint32_t n_drains;
-    struct rng seeds;           /* under lock */
+    struct rng seeds; /* under lock */
     _Atomic bool stopping;
     _Atomic bool faulted;
     bool started;
     uint64_t started_us;
-    uint64_t marks_us;          /* worker 0: when the memory marks were looked at */
+    uint64_t marks_us; /* worker 0: when the memory marks were looked at */
 };
 
 /* ---- app.c --------------------------------------------------------------------------------- */
@@ -371,7 +382,8 @@ void host_leave(struct host_worker *worker);
 
 void host_times(struct host_partition *partition);
 
-/* Ends a call that did more than emit, or failed: commits or takes back. Answers the call's status. */
+/* Ends a call that did more than emit, or failed: commits or takes back. Answers the call's status.
+ */
 s4_status host_call_end(struct host_ctx *ctx, s4_status returned);
 
 /* Did the call do nothing but emit, and succeed? The hot path asks only this. */
@@ -394,8 +406,8 @@ static inline void host_call_commit(struct host_ctx *ctx)
 s4_status host_call(struct host_ctx *ctx, struct host_prototype *prototype, uint32_t number,
                     enum call_kind kind, s4_status (*fn)(s4_ctx *, void *));
 
-/* The event's way into an instance: waits, TTL, creation, the call, what follows. False: the partition
- * must stall before this record. */
+/* The event's way into an instance: waits, TTL, creation, the call, what follows. False: the
+ * partition must stall before this record. */
 bool host_deliver(struct host_ctx *ctx, struct host_pair *pair, uint32_t sub,
                   const struct record *record, const void *event);
 /* Like it for an instance that exists and takes events. */
@@ -432,7 +444,8 @@ void *host_decode_row(const struct codec *codec, const struct buffer *row, void 
 /* ---- dispatch.c ---------------------------------------------------------------------------- */
 
 extern const struct worker_ops host_worker_ops;
-/* After anything that ran on a partition: due event timers, turns of mailboxes, the next due time. */
+/* After anything that ran on a partition: due event timers, turns of mailboxes, the next due time.
+ */
 void host_run_end(struct host_ctx *ctx);
 /* Decodes a record into the worker's scratch; NULL: out of memory. */
 const void *host_decode(struct host_worker *worker, const struct host_pair *pair,
@@ -474,7 +487,7 @@ struct host_query {
     struct host_app *app;
     struct host_prototype *prototype;
     uint16_t slot;
-    char *key;                  /* owned, 16 readable bytes behind */
+    char *key; /* owned, 16 readable bytes behind */
     size_t key_len;
     uint64_t hash;
     reply_done *done;
@@ -517,15 +530,16 @@ void host_ctx_init(struct host_ctx *ctx, struct host_worker *worker);
 /* Hands a block to its destination; from: the worker that runs this, or NULL. */
 void host_send(struct engine *engine, struct host_worker *from, struct block *block);
 uint64_t host_now_ns(void); /* for samples only */
-/* A fault below that cannot happen while connections do not fail: the node stops with this error. */
+/* A fault below that cannot happen while connections do not fail: the node stops with this error.
+ */
 void engine_fault(struct engine *engine, const char *format, ...) PRINTF(2, 3);
 void host_log(struct host_ctx *ctx, enum log_level level, const char *text);
 void host_app_stop(struct host_app *app);
 
 /* ---- fanout.c: control asks the workers ----------------------------------------------------- */
 
-/* Runs fn(worker, app, user) on every worker's thread, between two runs, and waits for all of them. Not
- * from a worker. */
+/* Runs fn(worker, app, user) on every worker's thread, between two runs, and waits for all of them.
+ * Not from a worker. */
 void host_on_workers(struct host_app *app,
                      void (*fn)(struct host_worker *worker, struct host_app *app, void *user),
                      void *user);
@@ -577,7 +591,7 @@ void host_block_applied(struct block *block);
 
 /* ---- crash.c ------------------------------------------------------------------------------- */
 
-extern _Thread_local struct host_ctx *host_running;       /* what this thread runs; NULL: nothing */
+extern _Thread_local struct host_ctx *host_running; /* what this thread runs; NULL: nothing */
 extern _Thread_local const struct host_app *host_running_app; /* whose request it runs */
 
 /* ---- worker_ops ---------------------------------------------------------------------------- */

@@ -1,5 +1,5 @@
-/* Batches of clients: put together by anybody, handed over as one record, emitted by the partition that
- * keeps their producer's numbers.
+/* Batches of clients: put together by anybody, handed over as one record, emitted by the partition
+ * that keeps their producer's numbers.
  *
  *   client's thread: injection -> one raw record INJECT -> slot hash(producer)
  *   that partition:  a number it has seen is a repeat; else emits the events one by one  -> TAKEN
@@ -19,9 +19,10 @@ enum engine_stream {
     STREAM_PROBED,
 };
 
-#define VALUE_BASE     40 /* where an event's references count from, in the batch */
-#define PRODUCERS_MAX  100000u /* remembered per partition; the one seen longest ago is forgotten */
-#define BATCH_MAX      (RECORD_MAX - 4 * KIB)
+#define VALUE_BASE    40      /* where an event's references count from, in the batch */
+#define PRODUCERS_MAX 100000u /* remembered per partition; the one seen longest ago is forgotten \
+                               */
+#define BATCH_MAX (RECORD_MAX - 4 * KIB)
 
 struct injection {
     struct host_app *app;
@@ -72,7 +73,8 @@ s4_status engine_inject_begin(struct engine *engine, const char *app_name, const
     struct host_stream *stream;
     TRY(host_stream_for_injection(engine, app_name, stream_name, &app, &stream, diag));
     struct injection *made = mem_zalloc(sizeof *made);
-    struct batch batch = { .producer = producer, .number = number,
+    struct batch batch = { .producer = producer,
+                           .number = number,
                            .stream = (uint32_t)(stream - app->streams) };
     if (!made || buffer_append(&made->bytes, &batch, sizeof batch) != S4_OK) {
         mem_free(made);
@@ -125,8 +127,8 @@ static s4_status hand_over(struct engine *engine, struct injection *injection)
     const struct batch *batch = (const struct batch *)(const void *)injection->bytes.data;
     struct emitter *emitter = &app->inject_emitter;
     uint64_t now_us = engine->options.clock->wall_us(engine->options.clock);
-    uint16_t slot = slot_of_hash(hash_bytes(&batch->producer, sizeof batch->producer),
-                                 engine->map.slots);
+    uint16_t slot =
+        slot_of_hash(hash_bytes(&batch->producer, sizeof batch->producer), engine->map.slots);
     struct emission emission = { .time = now_us };
     emitter->now_us = now_us;
     emitter_begin(emitter);
@@ -236,23 +238,23 @@ static void emit_event(struct host_ctx *ctx, const struct host_stream *stream,
 static void emit_events(struct host_ctx *ctx, const struct batch *batch)
 {
     const struct host_stream *stream = &ctx->app->streams[batch->stream];
-    uint16_t keyless = intake_keyless_slot(batch->producer, batch->number,
-                                           ctx->app->engine->map.slots);
+    uint16_t keyless =
+        intake_keyless_slot(batch->producer, batch->number, ctx->app->engine->map.slots);
     const char *at = (const char *)(batch + 1);
     for (uint32_t i = 0; i < batch->count; i++) {
         struct batch_event head;
         memcpy(&head, at, sizeof head);
         at += sizeof head;
-        struct value event = { .type = stream->type, .record = at - head.base, .at = at,
-                               .size = head.size };
+        struct value event = {
+            .type = stream->type, .record = at - head.base, .at = at, .size = head.size
+        };
         emit_event(ctx, stream, &event, keyless);
         at += head.size;
     }
 }
 
 /* Behind the batch's events, on every link that got one, goes a probe. */
-static void send_probes(struct host_ctx *ctx, const uint32_t *links_before,
-                        struct batch_done *kept)
+static void send_probes(struct host_ctx *ctx, const uint32_t *links_before, struct batch_done *kept)
 {
     struct host_partition *p = ctx->partition;
     uint32_t slots = ctx->app->engine->map.slots;

@@ -1,8 +1,9 @@
 /* The memory marks of a node, looked at by worker 0 once a millisecond, never per event.
  *
- * Above the soft mark sources get no credit (feeds.c, inject.c). Above the hard mark the app that holds
- * most is paused, with an alarm that names the stream, prototype and key at the head of its longest
- * queue; other apps go on, and nothing is dropped. It goes on when memory is below the soft mark again.
+ * Above the soft mark sources get no credit (feeds.c, inject.c). Above the hard mark the app that
+ * holds most is paused, with an alarm that names the stream, prototype and key at the head of its
+ * longest queue; other apps go on, and nothing is dropped. It goes on when memory is below the soft
+ * mark again.
  */
 #include "pe/host/host.h"
 
@@ -44,10 +45,11 @@ static void describe(struct culprit *c, const struct host_app *app, const struct
     buffer_init(&key);
     if (pair->route.kind == ROUTE_KEYED)
         (void)!key_format(&pair->route.spec, record_key(record), record_key_len(record), &key);
-    snprintf(c->text, sizeof c->text,
-             "%llu records wait in partition %u, the first on stream %s for prototype %s, key \"%s\"",
-             (unsigned long long)c->waiting, p->base.slot, app->streams[pair->stream].name,
-             app->prototypes[pair->subs[0].prototype].name, key.size ? buffer_text(&key) : "");
+    snprintf(
+        c->text, sizeof c->text,
+        "%llu records wait in partition %u, the first on stream %s for prototype %s, key \"%s\"",
+        (unsigned long long)c->waiting, p->base.slot, app->streams[pair->stream].name,
+        app->prototypes[pair->subs[0].prototype].name, key.size ? buffer_text(&key) : "");
     buffer_fini(&key);
 }
 

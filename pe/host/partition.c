@@ -1,9 +1,9 @@
-/* A partition: (app, slot), the deterministic state machine. Made when its app is deployed or when its
- * state is loaded, owned by one worker.
+/* A partition: (app, slot), the deterministic state machine. Made when its app is deployed or when
+ * its state is loaded, owned by one worker.
  *
- * Saving writes everything that the same runs would need to give the same bytes: time, instances with
- * their states, mailboxes, timers, outputs, link counters, ids, random numbers, producers. What waits in
- * the worker's queue is input, not state, and stays there.
+ * Saving writes everything that the same runs would need to give the same bytes: time, instances
+ * with their states, mailboxes, timers, outputs, link counters, ids, random numbers, producers.
+ * What waits in the worker's queue is input, not state, and stays there.
  */
 #include "pe/host/host.h"
 
@@ -41,8 +41,8 @@ static bool create_parts(struct host_partition *p)
     p->outputs = mem_calloc(app->n_outputs, sizeof *p->outputs);
     p->links_in.last = mem_calloc(links_count(slots), sizeof *p->links_in.last);
     p->links_out = mem_calloc(slots, sizeof *p->links_out);
-    return p->tables && p->heap_bytes && p->now_ms && p->output_due_us && p->ttl_due_us && p->outputs &&
-           p->links_in.last && p->links_out && create_tables(p);
+    return p->tables && p->heap_bytes && p->now_ms && p->output_due_us && p->ttl_due_us &&
+           p->outputs && p->links_in.last && p->links_out && create_tables(p);
 }
 
 static void turns_come(void *owner, struct message *message)
@@ -89,7 +89,8 @@ static void destroy_instances(struct host_partition *p, uint32_t i)
 {
     struct host_prototype *prototype = &p->app->prototypes[i];
     struct instances *table = &p->tables[i];
-    for (uint32_t n = instances_next(table, 0); n != INSTANCE_NONE; n = instances_next(table, n + 1)) {
+    for (uint32_t n = instances_next(table, 0); n != INSTANCE_NONE;
+         n = instances_next(table, n + 1)) {
         struct instance *instance = instances_at(table, n);
         struct mailbox **at = host_mailbox(prototype, table, instance);
         struct mail *mail;
@@ -243,10 +244,17 @@ s4_status host_partition_save(struct host_partition *p, struct buffer *out)
 {
     struct host_app *app = p->app;
     struct head head = {
-        .magic = PARTITION_MAGIC, .slots = app->engine->map.slots,
-        .graph = app->bundle->graph_hash, .now_us = p->now_us, .last_id_ms = p->last_id_ms,
-        .next_id = p->next_id, .resume_sub = p->resume_sub, .resume_number = p->resume_number,
-        .resuming = p->resuming, .rng = p->rng, .turns = p->turns.size,
+        .magic = PARTITION_MAGIC,
+        .slots = app->engine->map.slots,
+        .graph = app->bundle->graph_hash,
+        .now_us = p->now_us,
+        .last_id_ms = p->last_id_ms,
+        .next_id = p->next_id,
+        .resume_sub = p->resume_sub,
+        .resume_number = p->resume_number,
+        .resuming = p->resuming,
+        .rng = p->rng,
+        .turns = p->turns.size,
         .producers = p->producers.size,
     };
     host_enter(p->worker, p, p->now_us);
@@ -317,14 +325,15 @@ static void message_free(void *user, void *memory)
     host_services.free(&ctx->pub, memory);
 }
 
-static s4_status load_message(struct host_ctx *ctx, const s4_class *of, void *state,
-                              const char *at, const char *end)
+static s4_status load_message(struct host_ctx *ctx, const s4_class *of, void *state, const char *at,
+                              const char *end)
 {
     uint64_t size;
     TRY(take(&at, end, &size, sizeof size));
     if (size != (size_t)(end - at))
         return S4_CORRUPT;
-    ProtobufCAllocator allocator = { .alloc = message_alloc, .free = message_free,
+    ProtobufCAllocator allocator = { .alloc = message_alloc,
+                                     .free = message_free,
                                      .allocator_data = ctx };
     ProtobufCMessage *message =
         protobuf_c_message_unpack(of->state_type, &allocator, size, (const uint8_t *)at);
@@ -335,8 +344,8 @@ static s4_status load_message(struct host_ctx *ctx, const s4_class *of, void *st
     return S4_OK;
 }
 
-static s4_status load_by_kind(struct host_ctx *ctx, const s4_class *of, void *state,
-                              const char *at, const char *end)
+static s4_status load_by_kind(struct host_ctx *ctx, const s4_class *of, void *state, const char *at,
+                              const char *end)
 {
     if (of->state_kind == S4_FLAT)
         return take(&at, end, state, of->state_size);
@@ -367,8 +376,8 @@ static s4_status load_state(void *user, uint32_t number, const char **at, const 
     ctx->table = table;
     ctx->number = number;
     ctx->kind = CALL_LOAD;
-    s4_status status = load_by_kind(ctx, prototype->of, instance_state(table, instance), *at,
-                                    *at + size);
+    s4_status status =
+        load_by_kind(ctx, prototype->of, instance_state(table, instance), *at, *at + size);
     ctx->failed = S4_OK;
     ctx->touched = 0;
     *at += size;
@@ -409,7 +418,8 @@ static s4_status load_all(struct host_partition *p, const char **at, const char 
     p->resuming = head.resuming != 0;
     p->rng = head.rng;
     for (uint32_t i = 0; i < p->app->n_prototypes; i++) {
-        struct state_user user = { .partition = p, .prototype = &p->app->prototypes[i],
+        struct state_user user = { .partition = p,
+                                   .prototype = &p->app->prototypes[i],
                                    .diag = diag };
         TRY(instances_load(&p->tables[i], at, end, load_state, &user));
     }
@@ -434,13 +444,19 @@ s4_status host_partition_load(struct host_partition *p, const char **at, const c
 
 /* ---- dropping and loading ------------------------------------------------------------------ */
 
-/* Runs, messages and the batches that wait for their probes belong to the place, not to the state. */
+/* Runs, messages and the batches that wait for their probes belong to the place, not to the state.
+ */
 static s4_status reload(struct host_partition *p, const struct buffer *saved, struct diag *diag)
 {
     struct host_partition fresh = {
-        .base = p->base, .app = p->app, .worker = p->worker, .due_us = HOST_NEVER,
-        .turn_message = p->turn_message, .turn_posted = p->turn_posted,
-        .last_probe = p->last_probe, .probes = p->probes,
+        .base = p->base,
+        .app = p->app,
+        .worker = p->worker,
+        .due_us = HOST_NEVER,
+        .turn_message = p->turn_message,
+        .turn_posted = p->turn_posted,
+        .last_probe = p->last_probe,
+        .probes = p->probes,
     };
     buffer_init(&p->probes);
     destroy_parts(p);

@@ -25,10 +25,10 @@ struct peers {
     uint32_t nodes, node, workers;
     struct engine *engine;
     struct net *net;
-    struct engine **others;        /* owned array; NULL: none known */
-    uint32_t *route;               /* peer per node */
-    _Atomic(struct item *) items;  /* newest first; release in push pairs with acquire in take */
-    _Atomic bool failed;           /* release after `fault` is written */
+    struct engine **others;       /* owned array; NULL: none known */
+    uint32_t *route;              /* peer per node */
+    _Atomic(struct item *) items; /* newest first; release in push pairs with acquire in take */
+    _Atomic bool failed;          /* release after `fault` is written */
     char fault[DIAG_TEXT_MAX];
 };
 
@@ -137,8 +137,8 @@ static void step_block(struct peers *peers, struct item *item)
     uint32_t node = block->worker / peers->workers;
     uint32_t lane = net_lane((uint16_t)(peers->node * peers->workers), block->worker);
     struct diag diag = { 0 };
-    s4_status status = net_send(peers->net, peers->route[node], lane, item->app, item->schema,
-                                &item->block);
+    s4_status status =
+        net_send(peers->net, peers->route[node], lane, item->app, item->schema, &item->block);
     if (status == S4_OK)
         return;
     diag_set(&diag, status, "a block could not be sent: %s", s4_status_text(status));

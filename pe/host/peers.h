@@ -1,8 +1,8 @@
-/* Joins an engine to the other nodes of a fixed cluster: blocks for their workers go out through a net,
- * theirs come in, credit and acknowledgement go back.
+/* Joins an engine to the other nodes of a fixed cluster: blocks for their workers go out through a
+ * net, theirs come in, credit and acknowledgement go back.
  *
- * Workers hand blocks and answers over through one lock-free stack; peers_step, which one thread calls
- * (a thread of its own where there are several workers), does all that touches the net.
+ * Workers hand blocks and answers over through one lock-free stack; peers_step, which one thread
+ * calls (a thread of its own where there are several workers), does all that touches the net.
  */
 #ifndef PE_HOST_PEERS_H
 #define PE_HOST_PEERS_H
@@ -13,7 +13,8 @@
 struct peers;
 
 /* The remote that goes into engine_options; the engine follows with peers_join. */
-s4_status peers_create(uint32_t nodes, uint32_t node, uint32_t workers, struct peers **peers) MUST_USE;
+s4_status peers_create(uint32_t nodes, uint32_t node, uint32_t workers,
+                       struct peers **peers) MUST_USE;
 void peers_destroy(struct peers *peers); /* after the engine has stopped; NULL is fine */
 const struct engine_remote *peers_remote(struct peers *peers);
 

@@ -63,7 +63,8 @@ s4_status engine_arrived(struct engine *engine, const char *app_name, uint64_t s
     struct arrival *kept = mem_alloc(sizeof *kept);
     if (!kept)
         return diag_set(diag, S4_NO_MEMORY, "out of memory");
-    *kept = (struct arrival){ .taken = arrival->taken, .applied = arrival->applied,
+    *kept = (struct arrival){ .taken = arrival->taken,
+                              .applied = arrival->applied,
                               .user = arrival->user,
                               .token = { arrival->token[0], arrival->token[1] } };
     (*block)->app = app->number;

@@ -1,8 +1,8 @@
 /* What time does in a partition: timers, outputs every t, TTL; and the end of input.
  *
- * A partition keeps one due time, the earliest of all; its worker the earliest of its partitions. With a
- * processing clock the worker ticks when the wall clock passes it; with an event clock a run does, when
- * it has moved the partition's time. Both come here.
+ * A partition keeps one due time, the earliest of all; its worker the earliest of its partitions.
+ * With a processing clock the worker ticks when the wall clock passes it; with an event clock a run
+ * does, when it has moved the partition's time. Both come here.
  */
 #include "pe/host/host.h"
 
@@ -25,8 +25,8 @@ void host_partition_due(struct host_partition *p)
 static bool is_busy(const struct host_partition *p, const struct timer *timer)
 {
     const struct instances *table = &p->tables[timer->prototype];
-    return (instances_at(table, timer->instance)->flags &
-            (INSTANCE_WAITING | INSTANCE_QUEUED)) != 0;
+    return (instances_at(table, timer->instance)->flags & (INSTANCE_WAITING | INSTANCE_QUEUED)) !=
+           0;
 }
 
 static void fire_timer(struct host_ctx *ctx, const struct timer *timer)
@@ -56,7 +56,8 @@ static uint64_t put_out(struct host_ctx *ctx, struct host_prototype *prototype)
 {
     struct instances *table = &ctx->partition->tables[prototype->number];
     uint64_t n = 0;
-    for (uint32_t i = instances_next(table, 0); i != INSTANCE_NONE; i = instances_next(table, i + 1)) {
+    for (uint32_t i = instances_next(table, 0); i != INSTANCE_NONE;
+         i = instances_next(table, i + 1)) {
         if (!(instances_at(table, i)->flags & INSTANCE_DIRTY))
             continue;
         host_output_call(ctx, prototype, i);

@@ -1,10 +1,10 @@
 /* Instances that wait: their mailboxes, their turns, and the requests that they wait for.
  *
- * An instance that asked and waits takes no event, timer or query: they go into its mailbox, copied,
- * within its limits. The answer comes as a message to the partition's worker, between two runs; then
- * the mailbox is emptied, oldest first, at most `budget` items in a turn, and other keys go on between
- * the turns. While anything is in the mailbox the instance is QUEUED and new events go behind, so that
- * the order per sender and key holds.
+ * An instance that asked and waits takes no event, timer or query: they go into its mailbox,
+ * copied, within its limits. The answer comes as a message to the partition's worker, between two
+ * runs; then the mailbox is emptied, oldest first, at most `budget` items in a turn, and other keys
+ * go on between the turns. While anything is in the mailbox the instance is QUEUED and new events
+ * go behind, so that the order per sender and key holds.
  *
  * A request is known by the key of who asked, not by its entry: a partition may be saved and loaded
  * while the request runs.
@@ -15,10 +15,10 @@
 #include "runtime/base/hash.h"
 
 struct request_job {
-    struct job job;             /* the pool's part */
-    struct message message;     /* the way back */
-    s4_job pub;                 /* what the function gets */
-    struct request_job *next;   /* in the asking call */
+    struct job job;           /* the pool's part */
+    struct message message;   /* the way back */
+    s4_job pub;               /* what the function gets */
+    struct request_job *next; /* in the asking call */
     struct host_app *app;
     uint16_t slot;
     uint32_t prototype;
@@ -27,8 +27,8 @@ struct request_job {
     s4_status status;
     uint64_t hash;
     size_t key_len;
-    char *key;                  /* owned */
-    struct buffer question;     /* encoded (host_encode) */
+    char *key;              /* owned */
+    struct buffer question; /* encoded (host_encode) */
     struct buffer answer;
 };
 
@@ -252,8 +252,8 @@ static void job_run(struct job *base)
     struct arena arena;
     arena_init(&arena);
     void *memory = mem_alloc(codec_struct_size(request->question));
-    void *question = memory ? host_decode_row(request->question, &job->question, memory, &arena)
-                            : NULL;
+    void *question =
+        memory ? host_decode_row(request->question, &job->question, memory, &arena) : NULL;
     s4_status status = S4_NO_MEMORY;
     if (question) {
         host_running_app = job->app;
@@ -303,8 +303,8 @@ static void call_answer(struct host_ctx *ctx, struct request_job *job, uint32_t 
     if (job->status == S4_OK) {
         arena_reset(&ctx->worker->arena);
         asan_unpoison(ctx->worker->event, HOST_EVENT_SIZE);
-        answer = host_decode_row(request->answer, &job->answer, ctx->worker->event,
-                                 &ctx->worker->arena);
+        answer =
+            host_decode_row(request->answer, &job->answer, ctx->worker->event, &ctx->worker->arena);
         if (!answer)
             job->status = S4_NO_MEMORY;
     }

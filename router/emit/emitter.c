@@ -1,10 +1,10 @@
-/* Writes records; see the header. The hot path is emit_text: one text of the event is its key, which is
- * the commonest subscription by far. The key's bytes are found, copied into the record and hashed; the
- * codec then refers to them there instead of writing the text again.
+/* Writes records; see the header. The hot path is emit_text: one text of the event is its key,
+ * which is the commonest subscription by far. The key's bytes are found, copied into the record and
+ * hashed; the codec then refers to them there instead of writing the text again.
  *
- * A record is written straight into the open block of its destination. When it does not fit, the block
- * is sealed and a fresh one opened; a record that does not fit a fresh block travels alone in a block
- * of its own.
+ * A record is written straight into the open block of its destination. When it does not fit, the
+ * block is sealed and a fresh one opened; a record that does not fit a fresh block travels alone in
+ * a block of its own.
  */
 #include "router/emit/emitter.h"
 
@@ -16,7 +16,7 @@
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define PLAIN_LOADS 1
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
     __has_feature(memory_sanitizer)
 #define PLAIN_LOADS 1
 #endif
@@ -60,7 +60,8 @@ void emitter_fini(struct emitter *emitter)
 static void count_begun(struct emitter *emitter)
 {
     uint64_t n = atomic_load_explicit(&emitter->begun, memory_order_relaxed) + 1;
-    atomic_store_explicit(&emitter->begun, n, memory_order_release); /* pairs with the drain's read */
+    atomic_store_explicit(&emitter->begun, n,
+                          memory_order_release); /* pairs with the drain's read */
 }
 
 static struct block *open_block(struct emitter *emitter, uint16_t worker, size_t capacity)
@@ -247,8 +248,9 @@ typedef int64_t put_attributes(const void *source, char *record, char *at, char 
                                const struct head *head);
 
 /* Tries to write a record into a block. CODEC_FULL: no room there. */
-ALWAYS_INLINE int64_t try_record(struct emitter *emitter, struct block *block, const struct head *head,
-                          const struct emission *emission, put_attributes *put, const void *source)
+ALWAYS_INLINE int64_t try_record(struct emitter *emitter, struct block *block,
+                                 const struct head *head, const struct emission *emission,
+                                 put_attributes *put, const void *source)
 {
     char *at = block->data + block->used;
     char *end = block->data + block->capacity;
@@ -265,9 +267,10 @@ ALWAYS_INLINE int64_t try_record(struct emitter *emitter, struct block *block, c
 }
 
 /* The slow way: a fresh block, then blocks of growing size for a record that fits none. */
-__attribute__((noinline)) static s4_status put_in_fresh(struct emitter *emitter, uint16_t worker, const struct head *head,
-                              const struct emission *emission, put_attributes *put,
-                              const void *source)
+__attribute__((noinline)) static s4_status put_in_fresh(struct emitter *emitter, uint16_t worker,
+                                                        const struct head *head,
+                                                        const struct emission *emission,
+                                                        put_attributes *put, const void *source)
 {
     mark(emitter, worker);
     if (emitter->open[worker].block && emitter->open[worker].block->count > 0)
@@ -294,8 +297,8 @@ __attribute__((noinline)) static s4_status put_in_fresh(struct emitter *emitter,
 }
 
 ALWAYS_INLINE s4_status put_record(struct emitter *emitter, const struct head *head,
-                            const struct emission *emission, put_attributes *put,
-                            const void *source)
+                                   const struct emission *emission, put_attributes *put,
+                                   const void *source)
 {
     if (UNLIKELY(emitter->emitted >= emitter->emits_max))
         return S4_FULL;
@@ -366,8 +369,9 @@ static s4_status put_to_slot(struct emitter *emitter, const struct route *route,
                              const struct emission *emission, put_attributes *put,
                              const void *source)
 {
-    struct head head = { .key = "", .hash = hash_bytes("", 0), .stream = route->number,
-                         .slot = slot };
+    struct head head = {
+        .key = "", .hash = hash_bytes("", 0), .stream = route->number, .slot = slot
+    };
     return put_record(emitter, &head, emission, put, source);
 }
 
@@ -378,8 +382,10 @@ static s4_status put_to_keys(struct emitter *emitter, const struct route *route,
     size_t n = keys_count(&emitter->keys);
     for (size_t i = 0; i < n; i++) {
         const struct key_at *key = keys_at(&emitter->keys, i);
-        struct head head = { .key = keys_bytes(&emitter->keys, key), .key_len = key->len,
-                             .hash = key->hash, .stream = route->number,
+        struct head head = { .key = keys_bytes(&emitter->keys, key),
+                             .key_len = key->len,
+                             .hash = key->hash,
+                             .stream = route->number,
                              .slot = slot_of_hash(key->hash, emitter->slots) };
         TRY(put_record(emitter, &head, emission, put, source));
     }
@@ -413,9 +419,8 @@ static inline size_t short_text_len(const char *text)
     return 16;
 }
 
-__attribute__((noinline, cold)) static s4_status note_failure(struct emitter *emitter,
-                                                              const struct route *route,
-                                                              s4_status status)
+__attribute__((noinline, cold)) static s4_status
+note_failure(struct emitter *emitter, const struct route *route, s4_status status)
 {
     if (emitter->failed == S4_OK) {
         emitter->failed = status;
@@ -436,16 +441,17 @@ __attribute__((noinline)) static s4_status emit_text_slowly(struct emitter *emit
     size_t len = strlen(text);
     if (len > RECORD_KEY_MAX)
         return note_failure(emitter, route, S4_TOO_LARGE);
-    struct head head = { .key = text, .key_len = len, .hash = hash_bytes(text, len),
-                         .stream = route->number };
+    struct head head = {
+        .key = text, .key_len = len, .hash = hash_bytes(text, len), .stream = route->number
+    };
     head.slot = slot_of_hash(head.hash, emitter->slots);
     struct message_source source = { .route = route, .message = message };
     s4_status status = put_record(emitter, &head, emission, put_message, &source);
     return status == S4_OK ? S4_OK : note_failure(emitter, route, status);
 }
 
-/* The hot path: the key is one short text of the event, and the destination's block has room. Text and
- * header are written as in put_head; what is checked and counted is what put_record does. */
+/* The hot path: the key is one short text of the event, and the destination's block has room. Text
+ * and header are written as in put_head; what is checked and counted is what put_record does. */
 HOT static s4_status emit_text(struct emitter *emitter, const struct route *route,
                                const struct emission *emission, const void *message)
 {
@@ -472,7 +478,8 @@ HOT static s4_status emit_text(struct emitter *emitter, const struct route *rout
     _mm_storeu_si128((void *)(at + sizeof *record + 2), _mm_loadu_si128((const void *)text));
     memset(at + sizeof *record + 2 + len, 0, 8);
     size_t size = sizeof *record + record_key_room(len);
-    struct codec_alias alias = { .field_offset = route->text_offset, .off = sizeof *record + 2,
+    struct codec_alias alias = { .field_offset = route->text_offset,
+                                 .off = sizeof *record + 2,
                                  .len = (uint32_t)len };
     record->key_hash = hash;
     record->stream = route->number;
@@ -481,8 +488,8 @@ HOT static s4_status emit_text(struct emitter *emitter, const struct route *rout
     record->time = emission->time;
     record->flags = emission->flags;
     record->hop = emission->hop;
-    int64_t n = route->put(route->codec, message, at, at + size, block->data + block->capacity,
-                           &alias);
+    int64_t n =
+        route->put(route->codec, message, at, at + size, block->data + block->capacity, &alias);
     if (UNLIKELY(n < 0))
         return emit_text_slowly(emitter, route, emission, text, message);
     size += (size_t)n;
@@ -531,8 +538,11 @@ s4_status emitter_emit_raw(struct emitter *emitter, uint16_t stream, uint16_t sl
                            const struct emission *emission, const char *key, size_t key_len,
                            const void *attributes, size_t size)
 {
-    struct head head = { .key = key, .key_len = key_len, .hash = hash_bytes(key, key_len),
-                         .stream = stream, .slot = slot };
+    struct head head = { .key = key,
+                         .key_len = key_len,
+                         .hash = hash_bytes(key, key_len),
+                         .stream = stream,
+                         .slot = slot };
     struct raw_source source = { .data = attributes, .size = size };
     return put_record(emitter, &head, emission, put_raw, &source);
 }

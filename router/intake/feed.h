@@ -1,6 +1,6 @@
 /* A feed: events that come from outside and cannot be repeated (a file, standard input, an app's
- * source). The intake steps it with a budget while there is credit, and emits what it gives straight
- * to the keys' partitions.
+ * source). The intake steps it with a budget while there is credit, and emits what it gives
+ * straight to the keys' partitions.
  */
 #ifndef ROUTER_INTAKE_FEED_H
 #define ROUTER_INTAKE_FEED_H
@@ -20,7 +20,8 @@ struct feed {
     void (*closed)(struct feed *feed, s4_status status);
 };
 
-/* Gives one event, copied. S4_OK also for an event that was shed (counted). S4_TOO_LARGE: refused. */
+/* Gives one event, copied. S4_OK also for an event that was shed (counted). S4_TOO_LARGE: refused.
+ */
 s4_status feeder_give(struct feeder *feeder, const struct value *event) MUST_USE;
 
 #endif

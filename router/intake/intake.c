@@ -14,7 +14,8 @@ static bool read_time(const struct time_attribute *clock, const char *image, uin
     }
     int64_t t;
     memcpy(&t, image + field->offset, sizeof t);
-    bool is_unsigned = field->type == PROTOBUF_C_TYPE_UINT64 || field->type == PROTOBUF_C_TYPE_FIXED64;
+    bool is_unsigned =
+        field->type == PROTOBUF_C_TYPE_UINT64 || field->type == PROTOBUF_C_TYPE_FIXED64;
     uint64_t units = t < 0 && !is_unsigned ? 0 : (uint64_t)t;
     if (__builtin_mul_overflow(units, clock->unit_us, time_us))
         *time_us = UINT64_MAX - 2; /* the end of time itself is the engine's */
@@ -35,7 +36,8 @@ s4_status intake_emit(struct emitter *emitter, const struct intake_stream *strea
                       const struct value *event, uint64_t now_us, uint16_t keyless_slot,
                       uint32_t *records)
 {
-    struct emission emission = { .time = now_us, .keyless = keyless_slot,
+    struct emission emission = { .time = now_us,
+                                 .keyless = keyless_slot,
                                  .flags = RECORD_INJECTED };
     uint64_t time_us;
     if (time_of_value(stream->clock, event, &time_us))

@@ -1,5 +1,5 @@
-/* The intake: where events from outside become records. It knows an event's routes and its time, and
- * gives keyless events a partition that does not depend on when they arrive.
+/* The intake: where events from outside become records. It knows an event's routes and its time,
+ * and gives keyless events a partition that does not depend on when they arrive.
  */
 #ifndef ROUTER_INTAKE_INTAKE_H
 #define ROUTER_INTAKE_INTAKE_H
@@ -15,7 +15,8 @@ struct time_attribute {
 };
 
 /* The time of an event in microseconds; false: it has none. Times before 1970 count as 0. */
-bool time_of_value(const struct time_attribute *clock, const struct value *event, uint64_t *time_us);
+bool time_of_value(const struct time_attribute *clock, const struct value *event,
+                   uint64_t *time_us);
 bool time_of_message(const struct time_attribute *clock, const void *message, uint64_t *time_us);
 
 struct intake_stream {
@@ -32,7 +33,8 @@ static inline uint16_t intake_keyless_slot(uint64_t producer, uint64_t batch, ui
     return slot_of_hash(hash_mix(producer, batch), slots);
 }
 
-/* Emits one event to all of its stream's routes, whole or not at all. *records: how many it gave. */
+/* Emits one event to all of its stream's routes, whole or not at all. *records: how many it gave.
+ */
 s4_status intake_emit(struct emitter *emitter, const struct intake_stream *stream,
                       const struct value *event, uint64_t now_us, uint16_t keyless_slot,
                       uint32_t *records) MUST_USE;

@@ -1,8 +1,8 @@
 /* Compiles key specifications and builds keys in their canonical form; see the header for the form.
  *
- * An event comes as a protoc-c struct (emitted by a PE) or as a value (read from text or taken from a
- * record). Both have the same offsets (schema.h); what differs is how a pointer is followed. `struct
- * spot` hides that: the rest of the file is written once.
+ * An event comes as a protoc-c struct (emitted by a PE) or as a value (read from text or taken from
+ * a record). Both have the same offsets (schema.h); what differs is how a pointer is followed.
+ * `struct spot` hides that: the rest of the file is written once.
  */
 #include "router/key/key.h"
 
@@ -12,8 +12,8 @@
 #include "runtime/base/hash.h"
 #include "runtime/base/mem.h"
 
-#define KEY_SLACK 16                    /* readable bytes behind each key */
-#define KEY_SIGN  (UINT64_C(1) << 63)   /* flipped, so that bytes sort as numbers do */
+#define KEY_SLACK 16                  /* readable bytes behind each key */
+#define KEY_SIGN  (UINT64_C(1) << 63) /* flipped, so that bytes sort as numbers do */
 
 /* ---- compiling ----------------------------------------------------------------------------- */
 
@@ -27,12 +27,15 @@ static s4_status check_leaf(const struct type *type, const struct field *field, 
     switch (field->type) {
     case PROTOBUF_C_TYPE_FLOAT:
     case PROTOBUF_C_TYPE_DOUBLE:
-        return diag_set(diag, S4_TYPE, "attribute \"%s\" of %s is a %s: a key takes text, bytes, "
-                        "integers, bools and enums", field->name, type->name,
-                        field_type_name(field));
+        return diag_set(diag, S4_TYPE,
+                        "attribute \"%s\" of %s is a %s: a key takes text, bytes, "
+                        "integers, bools and enums",
+                        field->name, type->name, field_type_name(field));
     case PROTOBUF_C_TYPE_MESSAGE:
-        return diag_set(diag, S4_TYPE, "attribute \"%s\" of %s is a message: name one of its "
-                        "attributes, as in \"%s.x\"", field->name, type->name, field->name);
+        return diag_set(diag, S4_TYPE,
+                        "attribute \"%s\" of %s is a message: name one of its "
+                        "attributes, as in \"%s.x\"",
+                        field->name, type->name, field->name);
     default:
         return S4_OK;
     }
@@ -60,8 +63,10 @@ static s4_status compile_part(const struct type *type, const char *text, size_t 
             return S4_OK;
         }
         if (field->type != PROTOBUF_C_TYPE_MESSAGE || field->label == PROTOBUF_C_LABEL_REPEATED)
-            return diag_set(diag, S4_TYPE, "attribute \"%s\" of %s is not a single message: a path "
-                            "goes only through these", field->name, at->name);
+            return diag_set(diag, S4_TYPE,
+                            "attribute \"%s\" of %s is not a single message: a path "
+                            "goes only through these",
+                            field->name, at->name);
         at = field->sub;
         text = dot + 1;
     }

@@ -2,10 +2,10 @@
  *
  * A part is a text or bytes as they are, or a number (integers, bools, enums) as 8 bytes big-endian
  * with the sign bit flipped, so that bytes sort as numbers do and equal numbers of any width meet.
- * The only part of a key is those bytes; of several, each is preceded by its length as a little-endian
- * u16. No floats. A repeated part gives one key per distinct element; an absent part gives none.
- * The hash of a key is XXH3-64 with seed 0 over the form. All of this is wire contract: the vectors in
- * the tests hold it.
+ * The only part of a key is those bytes; of several, each is preceded by its length as a
+ * little-endian u16. No floats. A repeated part gives one key per distinct element; an absent part
+ * gives none. The hash of a key is XXH3-64 with seed 0 over the form. All of this is wire contract:
+ * the vectors in the tests hold it.
  *
  * A spec is immutable; any thread. The type must outlive it.
  */
@@ -26,7 +26,7 @@
 struct key_part {
     const struct field *path[KEY_DEPTH_MAX]; /* messages, then the attribute */
     uint32_t depth;
-    bool number;   /* 8 bytes; else text or bytes */
+    bool number; /* 8 bytes; else text or bytes */
     bool repeated;
 };
 
@@ -37,10 +37,11 @@ struct key_spec {
     /* The commonest key by far, one text of the event itself: its image offset; else FIELD_NONE. */
     uint32_t text_offset;
     bool text_required; /* and it is a required attribute: every event has exactly one key */
-    bool repeated; /* some part is */
+    bool repeated;      /* some part is */
 };
 
-/* Compiles "user,page.id" against a type. S4_NOT_FOUND, S4_TYPE, S4_TOO_LARGE, with what and where. */
+/* Compiles "user,page.id" against a type. S4_NOT_FOUND, S4_TYPE, S4_TOO_LARGE, with what and where.
+ */
 s4_status key_spec_compile(const struct type *type, const char *text, struct key_spec *spec,
                            struct diag *diag) MUST_USE;
 
@@ -69,21 +70,23 @@ static inline const char *keys_bytes(const struct keys *keys, const struct key_a
     return keys->bytes.data + at->offset;
 }
 
-/* Finds all keys of an event: of a protoc-c struct, or of a value. Their order is that of the elements;
- * none when a part is absent. S4_TOO_LARGE: a key over RECORD_KEY_MAX, or more than KEYS_MAX. */
-s4_status keys_of_message(struct keys *keys, const struct key_spec *spec, const void *message) MUST_USE;
+/* Finds all keys of an event: of a protoc-c struct, or of a value. Their order is that of the
+ * elements; none when a part is absent. S4_TOO_LARGE: a key over RECORD_KEY_MAX, or more than
+ * KEYS_MAX. */
+s4_status keys_of_message(struct keys *keys, const struct key_spec *spec,
+                          const void *message) MUST_USE;
 s4_status keys_of_value(struct keys *keys, const struct key_spec *spec,
                         const struct value *value) MUST_USE;
 
-/* Part `part` of a key: text or bytes, borrowed from the key; or its number. False: no such part, or
- * of the other kind. */
+/* Part `part` of a key: text or bytes, borrowed from the key; or its number. False: no such part,
+ * or of the other kind. */
 bool key_text(const struct key_spec *spec, const char *key, size_t len, uint32_t part,
               const char **text, size_t *text_len);
 bool key_number(const struct key_spec *spec, const char *key, size_t len, uint32_t part,
                 int64_t *number);
 
-/* From parts as a person writes them, "alice,7" (a backslash takes the next character as it is; enums
- * by name or number). Appends the form to `out`. */
+/* From parts as a person writes them, "alice,7" (a backslash takes the next character as it is;
+ * enums by name or number). Appends the form to `out`. */
 s4_status key_parse(const struct key_spec *spec, const char *text, struct buffer *out,
                     struct diag *diag) MUST_USE;
 /* The reverse, for people. */

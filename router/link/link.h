@@ -1,6 +1,6 @@
-/* Links: records between a source and a destination partition are numbered, so that a loss, a repeat or
- * a change of order below is seen. Both ends keep one counter per pair, as part of the partition's
- * state. Sources are partitions (their slot) and, behind the slots, intakes. */
+/* Links: records between a source and a destination partition are numbered, so that a loss, a
+ * repeat or a change of order below is seen. Both ends keep one counter per pair, as part of the
+ * partition's state. Sources are partitions (their slot) and, behind the slots, intakes. */
 #ifndef ROUTER_LINK_LINK_H
 #define ROUTER_LINK_LINK_H
 

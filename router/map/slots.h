@@ -1,5 +1,5 @@
-/* Slots: which one a key's hash belongs to, and which worker of which node owns a slot. Pure functions
- * over a table; changed only between two runs of everybody who reads it. */
+/* Slots: which one a key's hash belongs to, and which worker of which node owns a slot. Pure
+ * functions over a table; changed only between two runs of everybody who reads it. */
 #ifndef ROUTER_MAP_SLOTS_H
 #define ROUTER_MAP_SLOTS_H
 

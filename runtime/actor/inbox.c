@@ -1,8 +1,9 @@
 /* The inbox of a worker; see the header. The orderings:
  *
- *   (1) push: release on the stack's head pairs with acquire in take: the pushed content is visible.
- *   (2) push then load of `sleeping`, and store of `sleeping` then load of the heads, are sequentially
- *       consistent: either the sender sees the announcement or the owner sees what was pushed.
+ *   (1) push: release on the stack's head pairs with acquire in take: the pushed content is
+ * visible. (2) push then load of `sleeping`, and store of `sleeping` then load of the heads, are
+ * sequentially consistent: either the sender sees the announcement or the owner sees what was
+ * pushed.
  */
 #include "runtime/actor/inbox.h"
 

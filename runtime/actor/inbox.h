@@ -1,9 +1,9 @@
 /* An inbox: how other threads hand blocks and messages to the thread that owns it.
  *
- * Two intrusive stacks that the owner takes whole and turns round, so that what one sender pushed comes
- * out in the order in which it was pushed. A push is one compare-and-swap per block, not per event.
- * Nobody is woken who does not sleep: the owner announces its sleep, looks once more, and only then
- * waits; a sender writes to the eventfd only if it saw the announcement.
+ * Two intrusive stacks that the owner takes whole and turns round, so that what one sender pushed
+ * comes out in the order in which it was pushed. A push is one compare-and-swap per block, not per
+ * event. Nobody is woken who does not sleep: the owner announces its sleep, looks once more, and
+ * only then waits; a sender writes to the eventfd only if it saw the announcement.
  *
  * push: any thread. The rest: the owner.
  */
@@ -18,7 +18,8 @@
 struct message;
 typedef void message_fn(void *owner, struct message *message);
 
-/* Something for the owner to do between two runs; embedded in the sender's struct. `run` may free it. */
+/* Something for the owner to do between two runs; embedded in the sender's struct. `run` may free
+ * it. */
 struct message {
     struct message *next;
     message_fn *run;
@@ -32,7 +33,8 @@ struct inbox {
 };
 
 s4_status inbox_init(struct inbox *inbox) MUST_USE;
-void inbox_fini(struct inbox *inbox); /* drops what is left: blocks are released, messages forgotten */
+void inbox_fini(
+    struct inbox *inbox); /* drops what is left: blocks are released, messages forgotten */
 
 void inbox_push_block(struct inbox *inbox, struct block *block);
 void inbox_push_message(struct inbox *inbox, struct message *message);

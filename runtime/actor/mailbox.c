@@ -1,5 +1,5 @@
-/* A mailbox is a list of copied items: it exists only for an actor that waits, so what counts is that
- * an empty one costs nothing, not how fast a full one is. */
+/* A mailbox is a list of copied items: it exists only for an actor that waits, so what counts is
+ * that an empty one costs nothing, not how fast a full one is. */
 #include "runtime/actor/mailbox.h"
 
 #include "runtime/base/mem.h"

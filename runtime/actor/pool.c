@@ -1,5 +1,5 @@
-/* Threads that take jobs from one queue under one lock: a request takes microseconds to seconds, so the
- * lock is not what it waits for. Threads are started with the first job. */
+/* Threads that take jobs from one queue under one lock: a request takes microseconds to seconds, so
+ * the lock is not what it waits for. Threads are started with the first job. */
 #include "runtime/actor/pool.h"
 
 #include <pthread.h>
@@ -16,7 +16,7 @@ struct pool_threads {
     struct job *newest;
     uint32_t waiting;
     uint32_t waiting_max;
-    uint32_t n_threads;  /* wanted */
+    uint32_t n_threads; /* wanted */
     uint32_t n_started;
     bool stopping;
     pthread_t threads[];

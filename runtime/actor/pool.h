@@ -1,8 +1,8 @@
-/* The pool that runs requests: functions that may block, outside any partition. A seam: threads in the
- * product, and a simulated one that runs a job at a later, drawn step (pool_sim.h).
+/* The pool that runs requests: functions that may block, outside any partition. A seam: threads in
+ * the product, and a simulated one that runs a job at a later, drawn step (pool_sim.h).
  *
- * A job is embedded in the submitter's struct, which keeps it alive until `done`. For every job that
- * was submitted, `done` is called exactly once: after `run` with S4_OK, or without it with
+ * A job is embedded in the submitter's struct, which keeps it alive until `done`. For every job
+ * that was submitted, `done` is called exactly once: after `run` with S4_OK, or without it with
  * S4_CANCELLED.
  */
 #ifndef RUNTIME_ACTOR_POOL_H
@@ -11,8 +11,8 @@
 #include "runtime/base/base.h"
 
 struct job {
-    struct job *next;                               /* the pool's */
-    void (*run)(struct job *job);                   /* on a thread of the pool; may block */
+    struct job *next;                                /* the pool's */
+    void (*run)(struct job *job);                    /* on a thread of the pool; may block */
     void (*done)(struct job *job, s4_status status); /* the same thread, or the destroyer's */
 };
 

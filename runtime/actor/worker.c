@@ -1,12 +1,13 @@
 /* The worker's loop; see the header for what it promises.
  *
- * The way of a block: inbox -> block_take_in (sort, runs) -> partitions' queues -> ready lists by hops
- * -> ops->records -> block_done, release. `struct block_runs` is what a worker knows of one block: the
- * order of its records and its runs; it is recycled with the blocks, so that the steady state does not
- * allocate.
+ * The way of a block: inbox -> block_take_in (sort, runs) -> partitions' queues -> ready lists by
+ * hops
+ * -> ops->records -> block_done, release. `struct block_runs` is what a worker knows of one block:
+ * the order of its records and its runs; it is recycled with the blocks, so that the steady state
+ * does not allocate.
  *
- * Rules: a partition is in at most one ready list, exactly while it has a run and is not stalled; the
- * list is that of its oldest run's hops; a block is released when its last run is done.
+ * Rules: a partition is in at most one ready list, exactly while it has a run and is not stalled;
+ * the list is that of its oldest run's hops; a block is released when its last run is done.
  */
 #include "runtime/actor/worker.h"
 
@@ -15,7 +16,7 @@
 
 #include "runtime/base/mem.h"
 
-#define RUNS_PER_ROUND 64   /* before the inbox, the clock and the timers are looked at again */
+#define RUNS_PER_ROUND 64 /* before the inbox, the clock and the timers are looked at again */
 #define WAIT_MAX_US    100000u
 #define ORDER_UNIT     8u
 
@@ -26,17 +27,17 @@ struct block_runs {
     uint32_t runs_left;
     uint32_t order_max;
     uint32_t runs_max;
-    uint16_t *order;         /* offsets / ORDER_UNIT, partition by partition */
+    uint16_t *order; /* offsets / ORDER_UNIT, partition by partition */
     struct run *runs;
 };
 
 struct worker {
     struct worker_options options;
     struct inbox inbox;
-    struct block *kept;      /* from itself, oldest first */
+    struct block *kept; /* from itself, oldest first */
     struct block **kept_end;
     uint64_t now_us;
-    uint64_t tick_us;        /* when ops->tick wants to be called */
+    uint64_t tick_us; /* when ops->tick wants to be called */
     uint64_t flushed_us;
     uint64_t ready_bits[WORKER_HOPS / 64];
     struct {
@@ -44,13 +45,13 @@ struct worker {
         struct partition *last;
     } ready[WORKER_HOPS];
     struct block_runs *free_runs;
-    uint32_t *counts;        /* per slot; all zero between two blocks */
+    uint32_t *counts; /* per slot; all zero between two blocks */
     uint16_t *touched;
-    uint32_t *places;        /* scratch: destination and place of the i-th record */
+    uint32_t *places; /* scratch: destination and place of the i-th record */
     uint32_t places_max;
     pthread_t thread;
     bool has_thread;
-    _Atomic bool stop;       /* relaxed: only ends the loop; the join orders the rest */
+    _Atomic bool stop; /* relaxed: only ends the loop; the join orders the rest */
 };
 
 /* ---- runs ---------------------------------------------------------------------------------- */
@@ -250,8 +251,8 @@ static void sort_runs(struct worker *worker, struct block_runs *runs, uint32_t n
     for (uint32_t t = 0; t < n_touched; t++) {
         uint16_t slot = worker->touched[t];
         runs->runs[t] = (struct run){
-            .partition = worker->options.ops->partition(worker->options.user, runs->block->app,
-                                                        slot),
+            .partition =
+                worker->options.ops->partition(worker->options.user, runs->block->app, slot),
             .runs = runs,
             .first = at,
             .count = worker->counts[slot],
@@ -294,8 +295,8 @@ static void run_queue(struct worker *worker, struct run *run)
     ready_push(worker, partition);
 }
 
-/* Orders a block's records and queues its runs. Memory is needed only while the working set grows; an
- * engine that cannot have these few kilobytes cannot go on without losing records. */
+/* Orders a block's records and queues its runs. Memory is needed only while the working set grows;
+ * an engine that cannot have these few kilobytes cannot go on without losing records. */
 static void block_take_in(struct worker *worker, struct block *block)
 {
     struct block_runs *runs = runs_take(worker);

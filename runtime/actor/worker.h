@@ -1,13 +1,13 @@
 /* A worker: a thread that owns partitions and runs them, one run at a time.
  *
- * It takes blocks in, orders each block's records by partition (a counting sort of offsets, so that a
- * partition's records lie together and prefetching pays), and queues one run per partition that the
- * block has records for. Runs of one partition are executed in the order in which they came. Between
- * partitions the worker prefers the one whose oldest waiting run has the most hops: what is nearest to
- * leaving the system leaves it first, which keeps memory low.
+ * It takes blocks in, orders each block's records by partition (a counting sort of offsets, so that
+ * a partition's records lie together and prefetching pays), and queues one run per partition that
+ * the block has records for. Runs of one partition are executed in the order in which they came.
+ * Between partitions the worker prefers the one whose oldest waiting run has the most hops: what is
+ * nearest to leaving the system leaves it first, which keeps memory low.
  *
- * What a run means is the host's: it gives a table of upcalls. The worker knows blocks, partitions and
- * time, but no key and no PE.
+ * What a run means is the host's: it gives a table of upcalls. The worker knows blocks, partitions
+ * and time, but no key and no PE.
  *
  * Groups: worker_post, worker_send, worker_wake: any thread. Everything else: the owner thread.
  */
@@ -28,27 +28,28 @@ struct block_runs;
 
 /* Records of one block for one partition. */
 struct run {
-    struct run *next;          /* in the partition's queue */
+    struct run *next; /* in the partition's queue */
     struct partition *partition;
-    struct block_runs *runs;   /* of the block */
-    uint32_t first;            /* place in the block's order */
+    struct block_runs *runs; /* of the block */
+    uint32_t first;          /* place in the block's order */
     uint32_t count;
-    uint32_t done;             /* executed: a stalled run goes on from here */
+    uint32_t done; /* executed: a stalled run goes on from here */
 };
 
 /* How a worker sees a partition; embedded in the host's. Owner: its worker's thread. */
 struct partition {
     uint16_t app;
     uint16_t slot;
-    bool ready;                /* in the worker's ready list */
-    bool stalled;              /* takes no records until partition_resume */
+    bool ready;   /* in the worker's ready list */
+    bool stalled; /* takes no records until partition_resume */
     struct run *oldest;
     struct run *newest;
     struct partition *ready_next;
 };
 
 struct worker_ops {
-    /* Finds the partition of a record's destination; NULL: not here any more, the run is dropped. */
+    /* Finds the partition of a record's destination; NULL: not here any more, the run is dropped.
+     */
     struct partition *(*partition)(void *user, uint16_t app, uint16_t slot);
     /* Executes the run's records from run->done on; answers how many are done in total. Fewer than
      * count: the partition has set `stalled`. */
@@ -61,7 +62,8 @@ struct worker_ops {
     bool (*flush)(void *user);
     /* Does what is due at worker_now_us; answers when it wants to be called again (wall clock). */
     uint64_t (*tick)(void *user);
-    /* Called when there is no run: brings in more (sources, the network). True: there was something. */
+    /* Called when there is no run: brings in more (sources, the network). True: there was
+     * something. */
     bool (*idle)(void *user);
     /* Sleeps until the inbox's wake_fd is readable or the time is over; NULL: poll(2) on it. */
     void (*wait)(void *user, struct inbox *inbox, uint64_t timeout_us);
@@ -71,13 +73,14 @@ struct worker_options {
     const struct worker_ops *ops;
     void *user;
     const struct clock *clock;
-    uint32_t slots;      /* destinations are below */
-    uint64_t flush_us;   /* the longest that a record waits in an open block while runs go on */
+    uint32_t slots;    /* destinations are below */
+    uint64_t flush_us; /* the longest that a record waits in an open block while runs go on */
 };
 
 s4_status worker_create(const struct worker_options *options, struct worker **worker) MUST_USE;
 s4_status worker_start(struct worker *worker, const char *name) MUST_USE; /* its thread */
-void worker_stop(struct worker *worker);    /* at the next run's end; joins. Without a thread: nothing */
+void worker_stop(
+    struct worker *worker); /* at the next run's end; joins. Without a thread: nothing */
 void worker_destroy(struct worker *worker); /* NULL is fine; what waits is released */
 
 /* Any thread: hands a block over (the hold goes along). */
@@ -93,8 +96,8 @@ void worker_drain_messages(struct worker *worker);
 /* Owner thread: the same without the inbox, for blocks from itself. */
 void worker_keep(struct worker *worker, struct block *block);
 
-/* One round: takes in, executes a bounded number of runs, flushes, ticks. False: nothing to do. Engines
- * without threads call it. */
+/* One round: takes in, executes a bounded number of runs, flushes, ticks. False: nothing to do.
+ * Engines without threads call it. */
 bool worker_step(struct worker *worker);
 
 /* The wall clock as of the last look: once per round, never per event. */

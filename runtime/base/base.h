@@ -11,12 +11,12 @@
 
 #include <s4/status.h>
 
-#define MUST_USE    __attribute__((warn_unused_result))
+#define MUST_USE     __attribute__((warn_unused_result))
 #define PRINTF(f, a) __attribute__((format(printf, f, a)))
-#define LIKELY(x)   __builtin_expect(!!(x), 1)
-#define UNLIKELY(x) __builtin_expect(!!(x), 0)
-#define COLD        __attribute__((cold, noinline)) /* errors: out of the way of what is hot */
-#define CACHE_LINE  64
+#define LIKELY(x)    __builtin_expect(!!(x), 1)
+#define UNLIKELY(x)  __builtin_expect(!!(x), 0)
+#define COLD         __attribute__((cold, noinline)) /* errors: out of the way of what is hot */
+#define CACHE_LINE   64
 /* A function on every event's way: no canary, for it has no array and is called millions of times a
  * second. */
 #if defined(__GNUC__) && !defined(__clang__)
@@ -24,30 +24,29 @@
 #else
 #define HOT __attribute__((hot))
 #endif
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define ARRAY_LEN(a)                    (sizeof(a) / sizeof((a)[0]))
+#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #define KIB ((size_t)1024)
 #define MIB (1024 * KIB)
 
 /* A programmer's mistake stops the process, in release too. */
-#define CHECK(cond)                                                                                \
-    (LIKELY(cond) ? (void)0 : check_failed(__FILE__, __LINE__, __func__, #cond))
+#define CHECK(cond) (LIKELY(cond) ? (void)0 : check_failed(__FILE__, __LINE__, __func__, #cond))
 
 _Noreturn void check_failed(const char *file, int line, const char *func, const char *what);
 
 /* Hands an error on. */
-#define TRY(expr)                                                                                  \
-    do {                                                                                           \
-        s4_status try_status_ = (expr);                                                            \
-        if (UNLIKELY(try_status_ != S4_OK))                                                        \
-            return try_status_;                                                                    \
+#define TRY(expr)                           \
+    do {                                    \
+        s4_status try_status_ = (expr);     \
+        if (UNLIKELY(try_status_ != S4_OK)) \
+            return try_status_;             \
     } while (0)
 
-/* Fetches a cache line for reading or writing. Not the builtin: gcc 12 takes an inline function in which
- * nothing but a prefetch is for one without effects, and leaves the call out. */
+/* Fetches a cache line for reading or writing. Not the builtin: gcc 12 takes an inline function in
+ * which nothing but a prefetch is for one without effects, and leaves the call out. */
 #if defined(__x86_64__)
-#define PREFETCH(address)                                                                          \
+#define PREFETCH(address) \
     __asm__ volatile("prefetcht0 %0" : : "m"(*(const char *)(const void *)(address)))
 #else
 #define PREFETCH(address) __builtin_prefetch(address)

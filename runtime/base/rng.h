@@ -1,6 +1,6 @@
-/* Random numbers: xoshiro256** (Blackman and Vigna, 2018), seeded through splitmix64. The seam is the
- * seed: real ones come from the kernel, simulated ones from the test. Copyable, so that it can be
- * part of a partition's state. One thread at a time. */
+/* Random numbers: xoshiro256** (Blackman and Vigna, 2018), seeded through splitmix64. The seam is
+ * the seed: real ones come from the kernel, simulated ones from the test. Copyable, so that it can
+ * be part of a partition's state. One thread at a time. */
 #ifndef RUNTIME_BASE_RNG_H
 #define RUNTIME_BASE_RNG_H
 

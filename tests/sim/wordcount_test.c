@@ -2,8 +2,8 @@
  *
  * threads:  workers 1, 2, 4 x blocks of 1, 4, 64 KiB x two orders of input, byte-identical rows
  * nodes:    two nodes over ZeroMQ and over the in-process transport
- * seeds:    two nodes on one thread under simulated clock, network, pool and random numbers, by a seed
- *           that draws block sizes, slots, workers, interleavings, and the moments at which partitions
+ * seeds:    two nodes on one thread under simulated clock, network, pool and random numbers, by a
+ * seed that draws block sizes, slots, workers, interleavings, and the moments at which partitions
  *           are saved, dropped and loaded again
  */
 #include "tests/support/suite.h"
@@ -76,8 +76,10 @@ START_TEST(threads_blocks_and_orders)
     for (size_t w = 0; w < 3; w++) {
         for (size_t b = 0; b < 3; b++) {
             for (int order = 0; order < 2; order++) {
-                struct rig_options options = { .app = &s4_plugin, .workers = workers[w],
-                                               .block_size = blocks[b], .threads = true };
+                struct rig_options options = { .app = &s4_plugin,
+                                               .workers = workers[w],
+                                               .block_size = blocks[b],
+                                               .threads = true };
                 char *counts, *top;
                 run_one(&options, order ? backward.data : forward.data, &counts, &top);
                 ck_assert_str_eq(counts, expected_counts);
@@ -139,8 +141,9 @@ static void check_rows(struct pair *pair, const char *output, const char *expect
 static void run_pair(enum ends_kind kind)
 {
     struct pair pair;
-    struct rig_options options = { .app = &s4_plugin, .workers = 2, .seed = 1,
-                                   .block_size = 4 * KIB };
+    struct rig_options options = {
+        .app = &s4_plugin, .workers = 2, .seed = 1, .block_size = 4 * KIB
+    };
     pair_start(&pair, kind, &options);
     rig_feed(&pair.rigs[0], "lines", forward.data);
     pair_finish(&pair);
@@ -207,7 +210,9 @@ static void run_seed(uint64_t seed)
     rng_init(&d.draw, seed);
     d.slots = slots[rng_below(&d.draw, 3)];
     struct rig_options options = {
-        .app = &s4_plugin, .seed = seed, .slots = d.slots,
+        .app = &s4_plugin,
+        .seed = seed,
+        .slots = d.slots,
         .workers = 1 + (uint32_t)rng_below(&d.draw, 3),
         .block_size = blocks[rng_below(&d.draw, 4)],
     };

@@ -1,5 +1,5 @@
-/* The app of the engine's tests. What an event does is steered by its `kind`, so that a test reads as a
- * list of events and rows. */
+/* The app of the engine's tests. What an event does is steered by its `kind`, so that a test reads
+ * as a list of events and rows. */
 #include "tests/support/model_app.h"
 
 #include <s4/s4.h>
@@ -16,17 +16,17 @@ S4_LOG(journal, Model__Row, model__row);
 
 enum kind {
     KIND_COUNT = 0,
-    KIND_FAIL = 1,        /* emits and publishes, then fails */
+    KIND_FAIL = 1, /* emits and publishes, then fails */
     KIND_REMOVE = 2,
-    KIND_EMIT = 3,        /* to `second` */
-    KIND_IGNORE = 4,      /* ignores the failure of a service */
-    KIND_TIMER = 5,       /* sets timer 7 at n */
-    KIND_CANCEL = 6,      /* cancels timer 7 */
-    KIND_ASK = 7,         /* asks and waits */
-    KIND_FANOUT = 8,      /* emits n records */
+    KIND_EMIT = 3,   /* to `second` */
+    KIND_IGNORE = 4, /* ignores the failure of a service */
+    KIND_TIMER = 5,  /* sets timer 7 at n */
+    KIND_CANCEL = 6, /* cancels timer 7 */
+    KIND_ASK = 7,    /* asks and waits */
+    KIND_FANOUT = 8, /* emits n records */
     KIND_UNPUBLISH = 9,
     KIND_UNHEARD = 10,
-    KIND_ASK_ON = 11,     /* asks without waiting */
+    KIND_ASK_ON = 11, /* asks without waiting */
 };
 
 static s4_status note(s4_ctx *ctx, const char *key, int64_t n, const char *what)
@@ -234,7 +234,7 @@ static s4_status on_any(s4_ctx *ctx, struct sum *self, const Model__Tick *tick)
 static s4_status any_query(s4_ctx *ctx, const struct sum *self)
 {
     Model__Row row = MODEL__ROW__INIT;
-    row.key = (char *)(uintptr_t)"any";
+    row.key = (char *)(uintptr_t) "any";
     row.has_n = 1;
     row.n = self->n;
     return s4_reply(ctx, &row);

@@ -42,7 +42,9 @@ static void open_net(struct pair *pair, int i, uint64_t seed)
         .user = pair->peers[i],
     };
     ck_assert_msg(net_create(&options, &pair->nets[i], &diag) == S4_OK, "%s", diag.text);
-    const char *where = pair->sim ? names[i] : pair->kind == ENDS_TCP ? "tcp://127.0.0.1:*" : "ipc://*";
+    const char *where = pair->sim                ? names[i]
+                        : pair->kind == ENDS_TCP ? "tcp://127.0.0.1:*"
+                                                 : "ipc://*";
     ck_assert_msg(net_bind(pair->nets[i], where, &diag) == S4_OK, "%s", diag.text);
 }
 
@@ -53,7 +55,8 @@ static void connect_nets(struct pair *pair)
     for (int i = 0; i < 2; i++) {
         uint32_t peer;
         ck_assert_msg(net_connect(pair->nets[i], NULL, net_address(pair->nets[!i]), &peer, &diag) ==
-                          S4_OK, "%s", diag.text);
+                          S4_OK,
+                      "%s", diag.text);
         peers_join(pair->peers[i], engines[i], pair->nets[i], engines);
         peers_route(pair->peers[i], (uint32_t)!i, peer);
     }

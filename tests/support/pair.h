@@ -1,5 +1,5 @@
-/* Two nodes in one process, each an engine with a net, joined by one of the transports; a fixed map of
- * slots. On one thread under a simulated clock, or with threads. */
+/* Two nodes in one process, each an engine with a net, joined by one of the transports; a fixed map
+ * of slots. On one thread under a simulated clock, or with threads. */
 #ifndef TESTS_SUPPORT_PAIR_H
 #define TESTS_SUPPORT_PAIR_H
 

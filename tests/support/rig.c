@@ -32,18 +32,30 @@ void rig_start(struct rig *rig, const struct rig_options *o)
     if (!o->threads)
         ck_assert_int_eq(pool_sim_create(100000, o->seed ? o->seed : 1, &rig->pool), S4_OK);
     struct engine_options options = {
-        .workers = o->workers, .slots = o->slots, .block_size = o->block_size,
-        .memory_soft = o->memory_soft, .memory_hard = o->memory_hard, .threads = o->threads,
-        .seed = o->seed ? o->seed : 1, .clock = o->clock ? o->clock : o->threads ? NULL : &rig->clock.clock,
-        .requests = rig->pool, .alarm = note_alarm, .fault = note_fault, .user = rig,
-        .remote = o->remote, .nodes = o->nodes, .node = o->node,
+        .workers = o->workers,
+        .slots = o->slots,
+        .block_size = o->block_size,
+        .memory_soft = o->memory_soft,
+        .memory_hard = o->memory_hard,
+        .threads = o->threads,
+        .seed = o->seed ? o->seed : 1,
+        .clock = o->clock     ? o->clock
+                 : o->threads ? NULL
+                              : &rig->clock.clock,
+        .requests = rig->pool,
+        .alarm = note_alarm,
+        .fault = note_fault,
+        .user = rig,
+        .remote = o->remote,
+        .nodes = o->nodes,
+        .node = o->node,
     };
     ck_assert_msg(engine_create(&options, &rig->engine, &diag) == S4_OK, "%s", diag.text);
     struct problems problems;
     problems_init(&problems);
     s4_status status =
-        bundle_from_app(o->app, "app.yaml", o->manifest, o->manifest ? strlen(o->manifest) : 0, NULL,
-                        0, &rig->bundle, &problems);
+        bundle_from_app(o->app, "app.yaml", o->manifest, o->manifest ? strlen(o->manifest) : 0,
+                        NULL, 0, &rig->bundle, &problems);
     ck_assert_msg(status == S4_OK, "%s", problems.count ? problems.list[0].text : "no bundle");
     problems_fini(&problems);
     ck_assert_int_eq(plugin_from_app(o->app, rig->bundle, &rig->plugin), S4_OK);
@@ -168,7 +180,8 @@ static const struct type *stream_type(const struct rig *rig, const char *stream)
 void rig_feed(struct rig *rig, const char *stream, const char *lines)
 {
     struct diag diag = { 0 };
-    struct lines_feed f = { .feed = { .step = lines_step, .closed = lines_closed }, .at = lines,
+    struct lines_feed f = { .feed = { .step = lines_step, .closed = lines_closed },
+                            .at = lines,
                             .type = stream_type(rig, stream) };
     writer_init(&f.writer);
     ck_assert_msg(engine_feed(rig->engine, rig->name, stream, &f.feed, &diag) == S4_OK, "%s",
@@ -266,7 +279,8 @@ static void run_query(struct rig *rig, const char *output, struct buffer *text, 
     struct query *query;
     struct query_result result;
     ck_assert_msg(query_compile(&request, answer.pins->type, answer.pins->key, &query, &diag) ==
-                      S4_OK, "%s", diag.text);
+                      S4_OK,
+                  "%s", diag.text);
     ck_assert_int_eq(query_run(query, answer.pins, &result), S4_OK);
     ck_assert_int_eq(query_write_json(&result, text), S4_OK);
     *rows = result.n_rows;

@@ -1,6 +1,6 @@
-/* An engine under a test: an app that is linked in, deployed on an engine that is stepped by hand, with
- * a simulated clock and a simulated pool (or with real threads when asked). Events come in as JSON
- * text, rows come out as JSON text. Every failure aborts the test with a message.
+/* An engine under a test: an app that is linked in, deployed on an engine that is stepped by hand,
+ * with a simulated clock and a simulated pool (or with real threads when asked). Events come in as
+ * JSON text, rows come out as JSON text. Every failure aborts the test with a message.
  */
 #ifndef TESTS_SUPPORT_RIG_H
 #define TESTS_SUPPORT_RIG_H
@@ -12,13 +12,13 @@
 
 struct rig_options {
     const s4_app *app;
-    const char *manifest; /* app.yaml's text; NULL: the code's settings */
-    uint32_t workers;     /* 0: 1 */
-    uint32_t slots;       /* 0: the default */
-    size_t block_size;    /* 0: the default */
+    const char *manifest;            /* app.yaml's text; NULL: the code's settings */
+    uint32_t workers;                /* 0: 1 */
+    uint32_t slots;                  /* 0: the default */
+    size_t block_size;               /* 0: the default */
     size_t memory_soft, memory_hard; /* 0: the defaults */
-    uint64_t seed;        /* 0: 1 */
-    bool threads;         /* real threads, real clock, real pool */
+    uint64_t seed;                   /* 0: 1 */
+    bool threads;                    /* real threads, real clock, real pool */
     const struct engine_remote *remote;
     uint32_t nodes, node;
     const struct clock *clock; /* NULL: the rig's own */
@@ -29,10 +29,10 @@ struct rig {
     struct bundle *bundle;
     struct plugin *plugin;
     struct clock_sim clock;
-    struct pool *pool;    /* simulated; NULL with threads */
-    const char *name;     /* the app's */
+    struct pool *pool; /* simulated; NULL with threads */
+    const char *name;  /* the app's */
     bool threads;
-    char alarm[1024];     /* the last one */
+    char alarm[1024]; /* the last one */
     uint32_t alarms;
     char fault[512];
     bool (*step)(void *user); /* what waiting does; NULL: steps engine and pool */
@@ -42,7 +42,8 @@ struct rig {
 void rig_start(struct rig *rig, const struct rig_options *options);
 void rig_stop(struct rig *rig);
 
-/* Steps engine and pool until neither has anything to do (by hand only). The clock does not move. */
+/* Steps engine and pool until neither has anything to do (by hand only). The clock does not move.
+ */
 void rig_settle(struct rig *rig);
 /* Moves the clock, then settles. */
 void rig_advance(struct rig *rig, uint64_t by_us);

@@ -1,5 +1,5 @@
-/* The engine under the programming model: what each kind of key, callback and failure does. By hand,
- * under a simulated clock and pool. */
+/* The engine under the programming model: what each kind of key, callback and failure does. By
+ * hand, under a simulated clock and pool. */
 #include "tests/support/suite.h"
 
 #include "runtime/base/mem.h"
@@ -14,14 +14,15 @@ static void start(const char *manifest)
     rig_start(&rig, &options);
 }
 
-#define HAS(output, text)   ck_assert(rig_has(&rig, output, text))
+#define HAS(output, text)    ck_assert(rig_has(&rig, output, text))
 #define HAS_NO(output, text) ck_assert(!rig_has(&rig, output, text))
 
 START_TEST(keyed_events_meet_their_instance)
 {
     start(NULL);
-    rig_feed(&rig, "ticks", "{\"user\":\"a\"}\n{\"user\":\"b\",\"n\":5}\n{\"user\":\"a\"}\n"
-                            "{\"user\":\"\",\"n\":3}\n");
+    rig_feed(&rig, "ticks",
+             "{\"user\":\"a\"}\n{\"user\":\"b\",\"n\":5}\n{\"user\":\"a\"}\n"
+             "{\"user\":\"\",\"n\":3}\n");
     HAS("totals", "{\"key\":\"a\",\"n\":2}");
     HAS("totals", "{\"key\":\"b\",\"n\":5}");
     HAS("totals", "{\"key\":\"\",\"n\":3}"); /* an empty text is a key like any other */
@@ -32,7 +33,8 @@ END_TEST
 
 START_TEST(parameters_come_from_the_manifest)
 {
-    start("app: model\nversion: 1.0.0\nprototypes:\n  counters:\n    parameters: {step: 7, label: odd}\n");
+    start("app: model\nversion: 1.0.0\nprototypes:\n  counters:\n    parameters: {step: 7, label: "
+          "odd}\n");
     rig_feed(&rig, "ticks", "{\"user\":\"a\"}\n{\"user\":\"a\"}\n");
     HAS("totals", "{\"key\":\"a\",\"n\":14}");
     HAS("journal", "\"note\":\"odd\"");
@@ -104,8 +106,9 @@ START_TEST(a_failing_call_is_taken_back)
     ck_assert_uint_eq(rig_count(&rig, "dead_letters"), 2);
     /* One more in a row parks the key; a good event before that would have cleared the count. */
     ck_assert_uint_eq(rig_counters(&rig).parked, 0);
-    rig_feed(&rig, "ticks", "{\"user\":\"a\",\"kind\":1}\n{\"user\":\"a\",\"n\":1}\n"
-                            "{\"user\":\"b\",\"n\":1}\n");
+    rig_feed(&rig, "ticks",
+             "{\"user\":\"a\",\"kind\":1}\n{\"user\":\"a\",\"n\":1}\n"
+             "{\"user\":\"b\",\"n\":1}\n");
     ck_assert_uint_eq(rig_counters(&rig).parked, 1);
     ck_assert_ptr_nonnull(strstr(rig.alarm, "parked"));
     HAS("dead_letters", "the key is parked");
@@ -136,7 +139,8 @@ END_TEST
 
 START_TEST(triggers_by_count_and_gap)
 {
-    start("app: model\nversion: 1.0.0\nprototypes:\n  counters:\n    trigger: {events: 3, gap: 1s}\n");
+    start("app: model\nversion: 1.0.0\nprototypes:\n  counters:\n    trigger: {events: 3, gap: "
+          "1s}\n");
     rig_feed(&rig, "ticks", "{\"user\":\"a\"}\n{\"user\":\"a\"}\n");
     HAS_NO("journal", "trigger");
     rig_feed(&rig, "ticks", "{\"user\":\"b\"}\n{\"user\":\"a\"}\n");
@@ -153,7 +157,8 @@ END_TEST
 
 START_TEST(outputs_by_events_time_and_end)
 {
-    start("app: model\nversion: 1.0.0\nprototypes:\n  counters:\n    output: {events: 2, every: 10s}\n");
+    start("app: model\nversion: 1.0.0\nprototypes:\n  counters:\n    output: {events: 2, every: "
+          "10s}\n");
     rig_feed(&rig, "ticks", "{\"user\":\"a\"}\n{\"user\":\"a\"}\n{\"user\":\"b\"}\n");
     HAS("journal", "{\"key\":\"a\",\"n\":2,\"note\":\"output\"}");
     HAS_NO("journal", "{\"key\":\"b\",\"n\":1,\"note\":\"output\"}");
@@ -196,8 +201,10 @@ END_TEST
 START_TEST(bound_on_instances)
 {
     struct rig_options options = {
-        .app = &s4_plugin, .slots = 1,
-        .manifest = "app: model\nversion: 1.0.0\nprototypes:\n  counters:\n    instances: {max: 2}\n",
+        .app = &s4_plugin,
+        .slots = 1,
+        .manifest =
+            "app: model\nversion: 1.0.0\nprototypes:\n  counters:\n    instances: {max: 2}\n",
     };
     rig_start(&rig, &options);
     rig_feed(&rig, "ticks", "{\"user\":\"a\"}\n");
@@ -210,8 +217,8 @@ START_TEST(bound_on_instances)
     HAS("journal", "{\"key\":\"b\",\"n\":1,\"note\":\"remove\"}");
     HAS_NO("journal", "{\"key\":\"a\",\"n\":2,\"note\":\"remove\"}");
     rig_stop(&rig);
-    options.manifest =
-        "app: model\nversion: 1.0.0\nprototypes:\n  counters:\n    instances: {max: 2, full: refuse}\n";
+    options.manifest = "app: model\nversion: 1.0.0\nprototypes:\n  counters:\n    instances: {max: "
+                       "2, full: refuse}\n";
     rig_start(&rig, &options);
     rig_feed(&rig, "ticks", "{\"user\":\"a\"}\n{\"user\":\"b\"}\n{\"user\":\"c\"}\n");
     HAS("dead_letters", "the bound on instances of prototype counters is reached");
@@ -224,8 +231,9 @@ START_TEST(timers_fire_move_and_cancel)
 {
     start(NULL);
     char line[256];
-    snprintf(line, sizeof line, "{\"user\":\"a\",\"kind\":5,\"n\":%llu}\n"
-                                "{\"user\":\"b\",\"kind\":5,\"n\":%llu}\n",
+    snprintf(line, sizeof line,
+             "{\"user\":\"a\",\"kind\":5,\"n\":%llu}\n"
+             "{\"user\":\"b\",\"kind\":5,\"n\":%llu}\n",
              RIG_START_US + 5000000, RIG_START_US + 5000000);
     rig_feed(&rig, "ticks", line);
     rig_feed(&rig, "ticks", "{\"user\":\"b\",\"kind\":6}\n");
@@ -257,9 +265,10 @@ END_TEST
 START_TEST(waiting_instances_keep_their_order)
 {
     start(NULL);
-    rig_feed(&rig, "ticks", "{\"user\":\"a\",\"n\":4,\"kind\":7}\n{\"user\":\"a\",\"n\":1}\n"
-                            "{\"user\":\"a\",\"n\":-1,\"kind\":7}\n{\"user\":\"b\",\"n\":2}\n"
-                            "{\"user\":\"a\",\"n\":5}\n");
+    rig_feed(&rig, "ticks",
+             "{\"user\":\"a\",\"n\":4,\"kind\":7}\n{\"user\":\"a\",\"n\":1}\n"
+             "{\"user\":\"a\",\"n\":-1,\"kind\":7}\n{\"user\":\"b\",\"n\":2}\n"
+             "{\"user\":\"a\",\"n\":5}\n");
     HAS("journal", "{\"key\":\"a\",\"n\":40,\"note\":\"answer\"}");
     HAS("journal", "{\"key\":\"a\",\"n\":-1,\"note\":\"NOT_FOUND\"}");
     HAS("totals", "{\"key\":\"a\",\"n\":6}");
@@ -327,8 +336,9 @@ START_TEST(threads_give_the_same_rows)
         struct rig_options options = { .app = &s4_plugin, .threads = true, .workers = workers[w] };
         rig_start(&rig, &options);
         for (int i = 0; i < 20; i++)
-            rig_feed(&rig, "ticks", "{\"user\":\"a\",\"n\":1}\n{\"user\":\"b\",\"n\":2,\"kind\":3}\n"
-                                    "{\"user\":\"c\",\"n\":3}\n{\"user\":\"d\",\"kind\":7,\"n\":1}\n");
+            rig_feed(&rig, "ticks",
+                     "{\"user\":\"a\",\"n\":1}\n{\"user\":\"b\",\"n\":2,\"kind\":3}\n"
+                     "{\"user\":\"c\",\"n\":3}\n{\"user\":\"d\",\"kind\":7,\"n\":1}\n");
         ck_assert_int_eq(rig_drain(&rig, true, NULL), S4_OK);
         ck_assert_uint_eq(rig_counters(&rig).injected, 80);
         ck_assert_uint_eq(rig_count(&rig, "dead_letters"), 0);

@@ -1,10 +1,10 @@
 /* The binary contract between a node and a plugin (the shared object in a bundle).
  *
- * What the host reads before it loads anything is the ELF note below; what it reads afterwards is one
- * exported const table, `s4_plugin`. What a plugin calls is one append-only table of functions in its
- * context; every `s4_` call of context.h is a static inline over it, so a plugin links only
- * libprotobuf-c. Every struct that may grow carries its size. Users write define.h's macros and never
- * these structs by hand.
+ * What the host reads before it loads anything is the ELF note below; what it reads afterwards is
+ * one exported const table, `s4_plugin`. What a plugin calls is one append-only table of functions
+ * in its context; every `s4_` call of context.h is a static inline over it, so a plugin links only
+ * libprotobuf-c. Every struct that may grow carries its size. Users write define.h's macros and
+ * never these structs by hand.
  *
  * Everything here is const data at file scope, owned by the plugin, alive while it is loaded.
  */
@@ -26,7 +26,8 @@ extern "C" {
 #define S4_ABI_MAJOR 1 /* a plugin of another major is refused */
 #define S4_ABI_MINOR 0 /* a plugin with a higher minor is refused */
 
-/* What a callback gets. Valid during the call, on the calling thread. The host keeps more behind it. */
+/* What a callback gets. Valid during the call, on the calling thread. The host keeps more behind
+ * it. */
 typedef struct s4_ctx {
     const struct s4_host *host;
 } s4_ctx;
@@ -63,10 +64,10 @@ enum s4_key_kind { S4_KEYED = 1, S4_KEYLESS = 2, S4_BROADCAST = 3 };
 typedef struct s4_subscription {
     const s4_stream *stream;
     uint8_t kind;
-    const char *key; /* KEYED: attributes in order, "user,page.id"; a repeated one gives one record per
-                        distinct element */
-    const char *handler; /* the C name, for messages */
-    s4_fn *on_event;     /* s4_status (s4_ctx *, State *, const Message *) */
+    const char *key; /* KEYED: attributes in order, "user,page.id"; a repeated one gives one record
+                        per distinct element */
+    const char *handler;                    /* the C name, for messages */
+    s4_fn *on_event;                        /* s4_status (s4_ctx *, State *, const Message *) */
     const ProtobufCMessageDescriptor *type; /* what the handler takes: the stream's type */
 } s4_subscription;
 
@@ -83,8 +84,8 @@ typedef struct s4_request {
 typedef struct s4_answer_handler {
     const s4_request *request;
     const char *handler;
-    s4_fn *on_answer; /* s4_status (s4_ctx *, State *, s4_status result, const Answer *); the answer is
-                         NULL unless the result is S4_OK */
+    s4_fn *on_answer; /* s4_status (s4_ctx *, State *, s4_status result, const Answer *); the answer
+                         is NULL unless the result is S4_OK */
 } s4_answer_handler;
 
 enum s4_param_kind { S4_INTEGER = 1, S4_REAL = 2, S4_FLAG = 3, S4_TEXT = 4 };
@@ -105,9 +106,9 @@ enum s4_state_kind { S4_FLAT = 1, S4_MESSAGE = 2, S4_CUSTOM = 3 };
 typedef struct s4_saver s4_saver;   /* s4_save writes to it */
 typedef struct s4_loader s4_loader; /* s4_load reads from it */
 
-/* The fields of a class with the type of its state; s4_class is the same with void. All callbacks are
- * optional. A callback that fails (anything but S4_OK) sends its event to the dead letters, and what
- * it emitted and published is taken back; S4_REMOVE removes the instance and is no failure. */
+/* The fields of a class with the type of its state; s4_class is the same with void. All callbacks
+ * are optional. A callback that fails (anything but S4_OK) sends its event to the dead letters, and
+ * what it emitted and published is taken back; S4_REMOVE removes the instance and is no failure. */
 #define S4_CLASS_FIELDS(State)                                                                     \
     uint32_t size; /* of this struct */                                                            \
     uint8_t state_kind;                                                                            \
@@ -120,16 +121,16 @@ typedef struct s4_loader s4_loader; /* s4_load reads from it */
     const ProtobufCMessageDescriptor *reply; /* what `query` answers with */                       \
     const s4_answer_handler *answers;                                                              \
     uint32_t n_answers;                                                                            \
-    s4_status (*create)(s4_ctx *ctx, State *self); /* state is zeroed (or inited, S4_MESSAGE) */   \
-    s4_status (*trigger)(s4_ctx *ctx, State *self);                                                \
-    s4_status (*timer)(s4_ctx *ctx, State *self, uint64_t id);                                     \
-    s4_status (*output)(s4_ctx *ctx, State *self);                                                 \
-    s4_status (*query)(s4_ctx *ctx, const State *self); /* calls s4_reply once */                  \
-    s4_status (*remove)(s4_ctx *ctx, State *self);      /* before the instance is gone */          \
-    s4_status (*save)(s4_ctx *ctx, const State *self, s4_saver *saver);                            \
-    s4_status (*load)(s4_ctx *ctx, State *self, s4_loader *loader);                                \
-    s4_status (*merge)(s4_ctx *ctx, State *self, const State *other);                              \
-    s4_status (*migrate)(s4_ctx *ctx, State *self, uint32_t from, s4_loader *loader)
+    s4_status (*create)(s4_ctx * ctx, State * self); /* state is zeroed (or inited, S4_MESSAGE) */ \
+    s4_status (*trigger)(s4_ctx * ctx, State * self);                                              \
+    s4_status (*timer)(s4_ctx * ctx, State * self, uint64_t id);                                   \
+    s4_status (*output)(s4_ctx * ctx, State * self);                                               \
+    s4_status (*query)(s4_ctx * ctx, const State *self); /* calls s4_reply once */                 \
+    s4_status (*remove)(s4_ctx * ctx, State * self);     /* before the instance is gone */         \
+    s4_status (*save)(s4_ctx * ctx, const State *self, s4_saver *saver);                           \
+    s4_status (*load)(s4_ctx * ctx, State * self, s4_loader * loader);                             \
+    s4_status (*merge)(s4_ctx * ctx, State * self, const State *other);                            \
+    s4_status (*migrate)(s4_ctx * ctx, State * self, uint32_t from, s4_loader * loader)
 
 typedef struct s4_class {
     S4_CLASS_FIELDS(void);
@@ -137,9 +138,10 @@ typedef struct s4_class {
 
 /* What may also be set in app.yaml, which wins. 0 means off or the default. */
 typedef struct s4_policy {
-    uint64_t ttl_us;          /* an instance without an event for so long is removed */
-    uint64_t trigger_events;  /* trigger after so many events since it last fired */
-    uint64_t trigger_gap_us;  /* trigger at an event that comes later than this after the one before */
+    uint64_t ttl_us;         /* an instance without an event for so long is removed */
+    uint64_t trigger_events; /* trigger after so many events since it last fired */
+    uint64_t
+        trigger_gap_us; /* trigger at an event that comes later than this after the one before */
     uint64_t output_events;   /* output every so many events */
     uint64_t output_every_us; /* output so often, if there were events */
     bool output_aligned;      /* at multiples of output_every_us of the clock */
@@ -172,7 +174,8 @@ typedef struct s4_app {
     uint32_t params_size;
     s4_status (*start)(s4_ctx *ctx); /* once per node, before any event; cannot emit */
     s4_status (*stop)(s4_ctx *ctx);  /* once per node, after the last event; cannot emit */
-    /* Emits about `budget` events and answers S4_OK (more now), S4_AGAIN (nothing now) or S4_END. */
+    /* Emits about `budget` events and answers S4_OK (more now), S4_AGAIN (nothing now) or S4_END.
+     */
     s4_status (*source)(s4_ctx *ctx, uint32_t budget);
 } s4_app;
 
@@ -212,8 +215,8 @@ struct s4_host {
     void *(*job_app_data)(const s4_job *job);
 };
 
-/* The note: section .note.s4, name "S4", type 1, this description. Read from the file before anything
- * of it is loaded. The build id is the linker's own note (--build-id). */
+/* The note: section .note.s4, name "S4", type 1, this description. Read from the file before
+ * anything of it is loaded. The build id is the linker's own note (--build-id). */
 #define S4_NOTE_NAME  "S4"
 #define S4_NOTE_TYPE  1u
 #define S4_NOTE_MAGIC 0x34733453u
@@ -230,13 +233,13 @@ typedef struct s4_note {
 } s4_note;
 
 /* One number that differs when any struct that crosses the line is laid out in another way. */
-#define S4_LAYOUT_SIGNATURE                                                                        \
-    ((uint64_t)sizeof(s4_class) * 1000003u + sizeof(s4_prototype) * 10007u +                       \
-     sizeof(s4_app) * 100003u + sizeof(s4_subscription) * 31u + sizeof(s4_stream) * 37u +          \
-     sizeof(s4_output) * 41u + sizeof(s4_request) * 43u + sizeof(s4_answer_handler) * 47u +        \
-     sizeof(s4_param) * 53u + sizeof(ProtobufCMessage) * 59u +                                     \
-     sizeof(ProtobufCMessageDescriptor) * 61u + sizeof(ProtobufCFieldDescriptor) * 67u +           \
-     offsetof(s4_class, create) * 71u + offsetof(s4_app, source) * 73u +                           \
+#define S4_LAYOUT_SIGNATURE                                                                 \
+    ((uint64_t)sizeof(s4_class) * 1000003u + sizeof(s4_prototype) * 10007u +                \
+     sizeof(s4_app) * 100003u + sizeof(s4_subscription) * 31u + sizeof(s4_stream) * 37u +   \
+     sizeof(s4_output) * 41u + sizeof(s4_request) * 43u + sizeof(s4_answer_handler) * 47u + \
+     sizeof(s4_param) * 53u + sizeof(ProtobufCMessage) * 59u +                              \
+     sizeof(ProtobufCMessageDescriptor) * 61u + sizeof(ProtobufCFieldDescriptor) * 67u +    \
+     offsetof(s4_class, create) * 71u + offsetof(s4_app, source) * 73u +                    \
      sizeof(protobuf_c_boolean) * 79u + sizeof(void *) * 83u + sizeof(s4_policy) * 89u)
 
 #define S4_PLUGIN_SYMBOL "s4_plugin"

@@ -1,7 +1,7 @@
 /* What a PE may do during a call. Thread: the one that called it; nothing here is kept afterwards.
  *
- * A failed call is remembered: even if the handler ignores it and returns S4_OK, its event goes to the
- * dead letters and what it emitted and published is taken back. So `return s4_emit(...)` and
+ * A failed call is remembered: even if the handler ignores it and returns S4_OK, its event goes to
+ * the dead letters and what it emitted and published is taken back. So `return s4_emit(...)` and
  * `s4_emit(...); return S4_OK;` mean the same.
  */
 #ifndef S4_CONTEXT_H
@@ -12,25 +12,26 @@
 /* Emits an event on a stream: one record per distinct (key specification, key value). It is copied.
  * S4_FULL: more than emits_max records in one call; S4_TOO_LARGE: a record over 1 MiB or a key over
  * 4 KiB; S4_STATE: not in start, stop, query or remove at shutdown. */
-#define s4_emit(ctx, stream, event)                                                                \
-    ((void)sizeof((stream)->carries[0] == (event)),                                                \
+#define s4_emit(ctx, stream, event)                 \
+    ((void)sizeof((stream)->carries[0] == (event)), \
      (ctx)->host->emit((ctx), &(stream)->base, &(event)->base))
 
 /* Publishes a row: a table keeps the last row per key, a log appends. It is copied. S4_FULL: the
  * output is full and its policy is to refuse. */
-#define s4_publish(ctx, output, row)                                                               \
-    ((void)sizeof((output)->carries[0] == (row)),                                                  \
+#define s4_publish(ctx, output, row)              \
+    ((void)sizeof((output)->carries[0] == (row)), \
      (ctx)->host->publish((ctx), &(output)->base, &(row)->base))
 
-/* Removes the table's row whose key attributes equal those of `row`. S4_OK also if there was none. */
-#define s4_unpublish(ctx, output, row)                                                             \
-    ((void)sizeof((output)->carries[0] == (row)),                                                  \
+/* Removes the table's row whose key attributes equal those of `row`. S4_OK also if there was none.
+ */
+#define s4_unpublish(ctx, output, row)            \
+    ((void)sizeof((output)->carries[0] == (row)), \
      (ctx)->host->unpublish((ctx), &(output)->base, &(row)->base))
 
-/* Runs a request's function on the thread pool with a copy of the question; the answer comes as a call
- * of the class's answer handler, between two events. S4_FULL: too many outstanding. */
-#define s4_ask(ctx, request, question)                                                            \
-    ((void)sizeof((request)->asks[0] == (question)),                                               \
+/* Runs a request's function on the thread pool with a copy of the question; the answer comes as a
+ * call of the class's answer handler, between two events. S4_FULL: too many outstanding. */
+#define s4_ask(ctx, request, question)               \
+    ((void)sizeof((request)->asks[0] == (question)), \
      (ctx)->host->ask((ctx), &(request)->base, &(question)->base))
 
 /* After s4_ask: this instance takes no event, timer or query until an answer came; they wait in its
@@ -46,8 +47,8 @@ static inline s4_status s4_wait(s4_ctx *ctx)
 /* In a query callback, at most once: the reply, of the class's reply type. */
 #define s4_reply(ctx, message) ((ctx)->host->reply((ctx), &(message)->base))
 
-/* Calls the class's timer callback with `id` at `at_us` of the app's clock or soon after. One timer per
- * instance and id: setting it again moves it. */
+/* Calls the class's timer callback with `id` at `at_us` of the app's clock or soon after. One timer
+ * per instance and id: setting it again moves it. */
 static inline s4_status s4_timer_set(s4_ctx *ctx, uint64_t id, uint64_t at_us)
 {
     return ctx->host->timer_set(ctx, id, at_us);
@@ -83,8 +84,8 @@ static inline uint64_t s4_random(s4_ctx *ctx)
     return ctx->host->random(ctx);
 }
 
-/* Part `part` of this instance's key as text or bytes (NUL-terminated, length in *len if not NULL), or
- * as an integer, bool or enum; NULL or 0 for a part of the other kind or a keyless instance. */
+/* Part `part` of this instance's key as text or bytes (NUL-terminated, length in *len if not NULL),
+ * or as an integer, bool or enum; NULL or 0 for a part of the other kind or a keyless instance. */
 static inline const char *s4_key(const s4_ctx *ctx, uint32_t part, size_t *len)
 {
     return ctx->host->key_text(ctx, part, len);

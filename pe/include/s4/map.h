@@ -24,9 +24,9 @@ struct s4_map {
     struct s4_map_entry *entries;
     char *keys;
     uint32_t *index; /* 0, or an entry's number + 1 */
-    uint32_t n;    /* living entries */
-    uint32_t used; /* with removed ones */
-    uint32_t room; /* of entries and values; a power of two */
+    uint32_t n;      /* living entries */
+    uint32_t used;   /* with removed ones */
+    uint32_t room;   /* of entries and values; a power of two */
     uint32_t keys_used;
     uint32_t keys_removed;
     uint32_t keys_room;

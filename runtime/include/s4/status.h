@@ -11,34 +11,34 @@ extern "C" {
 #endif
 
 /* X(name, number, text) */
-#define S4_STATUS_LIST(X)                                                                          \
-    X(OK, 0, "success")                                                                            \
-    X(NO_MEMORY, -1, "out of memory")                                                              \
-    X(INVALID, -2, "invalid argument")                                                             \
-    X(NOT_FOUND, -3, "not found")                                                                  \
-    X(EXISTS, -4, "exists already")                                                                \
-    X(FULL, -5, "full")                                                                            \
-    X(TOO_LARGE, -6, "too large")                                                                  \
-    X(MALFORMED, -7, "malformed")                                                                  \
-    X(TYPE, -8, "wrong type")                                                                      \
-    X(RANGE, -9, "out of range")                                                                   \
-    X(UNSUPPORTED, -10, "not supported")                                                           \
-    X(VERSION, -11, "version mismatch")                                                            \
-    X(IO, -12, "input or output failed")                                                           \
-    X(PERMISSION, -13, "no permission")                                                            \
-    X(BUSY, -14, "in use")                                                                         \
-    X(TIMEOUT, -15, "timed out")                                                                   \
-    X(UNAVAILABLE, -16, "not available")                                                           \
-    X(PROTOCOL, -17, "protocol error")                                                             \
-    X(AGAIN, -18, "nothing now, try again")                                                        \
-    X(END, -19, "end of input")                                                                    \
-    X(STATE, -20, "not allowed in this state")                                                     \
-    X(CORRUPT, -21, "corrupt")                                                                     \
-    X(PAUSED, -22, "paused at the memory mark")                                                    \
-    X(CANCELLED, -23, "cancelled")                                                                 \
-    X(DUPLICATE, -24, "a repeat, dropped")                                                         \
-    X(FAILED, -25, "failed")                                                                       \
-    X(REMOVE, -26, "remove this instance")                                                         \
+#define S4_STATUS_LIST(X)                       \
+    X(OK, 0, "success")                         \
+    X(NO_MEMORY, -1, "out of memory")           \
+    X(INVALID, -2, "invalid argument")          \
+    X(NOT_FOUND, -3, "not found")               \
+    X(EXISTS, -4, "exists already")             \
+    X(FULL, -5, "full")                         \
+    X(TOO_LARGE, -6, "too large")               \
+    X(MALFORMED, -7, "malformed")               \
+    X(TYPE, -8, "wrong type")                   \
+    X(RANGE, -9, "out of range")                \
+    X(UNSUPPORTED, -10, "not supported")        \
+    X(VERSION, -11, "version mismatch")         \
+    X(IO, -12, "input or output failed")        \
+    X(PERMISSION, -13, "no permission")         \
+    X(BUSY, -14, "in use")                      \
+    X(TIMEOUT, -15, "timed out")                \
+    X(UNAVAILABLE, -16, "not available")        \
+    X(PROTOCOL, -17, "protocol error")          \
+    X(AGAIN, -18, "nothing now, try again")     \
+    X(END, -19, "end of input")                 \
+    X(STATE, -20, "not allowed in this state")  \
+    X(CORRUPT, -21, "corrupt")                  \
+    X(PAUSED, -22, "paused at the memory mark") \
+    X(CANCELLED, -23, "cancelled")              \
+    X(DUPLICATE, -24, "a repeat, dropped")      \
+    X(FAILED, -25, "failed")                    \
+    X(REMOVE, -26, "remove this instance")      \
     X(SHED, -27, "shed")
 
 typedef enum s4_status {
@@ -51,8 +51,8 @@ typedef enum s4_status {
 static inline const char *s4_status_text(s4_status status)
 {
     switch (status) {
-#define S4_STATUS_TEXT(name, number, text)                                                         \
-    case S4_##name:                                                                                \
+#define S4_STATUS_TEXT(name, number, text) \
+    case S4_##name:                        \
         return text;
         S4_STATUS_LIST(S4_STATUS_TEXT)
 #undef S4_STATUS_TEXT
@@ -64,8 +64,8 @@ static inline const char *s4_status_text(s4_status status)
 static inline const char *s4_status_name(s4_status status)
 {
     switch (status) {
-#define S4_STATUS_NAME(name, number, text)                                                         \
-    case S4_##name:                                                                                \
+#define S4_STATUS_NAME(name, number, text) \
+    case S4_##name:                        \
         return #name;
         S4_STATUS_LIST(S4_STATUS_NAME)
 #undef S4_STATUS_NAME
