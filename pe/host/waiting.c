@@ -164,6 +164,11 @@ static void take_mail(struct host_ctx *ctx, struct host_prototype *prototype, ui
     }
     const struct record *record = (const struct record *)(const void *)mail->data;
     struct host_pair *pair = &ctx->app->pairs[mail->number];
+    const struct instances *table = &ctx->partition->tables[prototype->number];
+    if (UNLIKELY(instances_at(table, number)->flags & INSTANCE_PARKED)) {
+        host_dead_letter(ctx, record, prototype, S4_FAILED, "the key is parked");
+        return;
+    }
     ctx->record = record;
     ctx->emission.hop = (uint8_t)(record->hop + (record->hop < UINT8_MAX));
     const void *event = host_decode(ctx->worker, pair, record);
