@@ -26,14 +26,14 @@
 #include "runtime/base/base.h"
 #include "runtime/base/diag.h"
 
-#define SCHEMA_DEPTH_MAX                                                                         \
-    64                         /* sub-messages in sub-messages, of a value: the outermost one is \
-                                  at depth 0, one at depth 64 is fine, one at 65 is refused */
-#define SCHEMA_TYPES_MAX  1024 /* message types of one schema */
-#define SCHEMA_ENUMS_MAX  1024 /* enum types of one schema */
-#define SCHEMA_FIELDS_MAX 1024 /* fields of one type */
-#define SCHEMA_VALUES_MAX 4096 /* values of one enum */
-#define SCHEMA_NAME_MAX   512  /* bytes of a full name */
+/* Sub-messages in sub-messages, of a value: the outermost one is at depth 0, one at depth 64 is
+ * fine, one at 65 is refused. */
+#define SCHEMA_DEPTH_MAX  64
+#define SCHEMA_TYPES_MAX  1024       /* message types of one schema */
+#define SCHEMA_ENUMS_MAX  1024       /* enum types of one schema */
+#define SCHEMA_FIELDS_MAX 1024       /* fields of one type */
+#define SCHEMA_VALUES_MAX 4096       /* values of one enum */
+#define SCHEMA_NAME_MAX   512        /* bytes of a full name */
 #define SCHEMA_IMAGE_MAX  (16 * KIB) /* bytes of one type's image */
 #define SCHEMA_SET_MAX    (4 * MIB)  /* bytes of a serialised descriptor set */
 

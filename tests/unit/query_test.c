@@ -8,7 +8,7 @@
 #include "runtime/base/rng.h"
 #include "runtime/text/json.h"
 #include "runtime/text/pb.h"
-#include "scalars.pb-c.h"
+#include "tests/support/protos/scalars.pb-c.h"
 #include "tests/support/rows.h"
 
 #define PARTITIONS 7
