@@ -59,6 +59,18 @@ def a_new_app_builds_as_it_stands():
 
 
 @test
+def the_bundles_of_the_tree_build_outside_of_it():
+    install()
+    for name in ["querycount", "wordcount"]:
+        project = path(name)
+        shutil.copytree(os.path.join(SOURCE, "..", "..", "apps", name), project)
+        sh("meson", "setup", "build", cwd=project, **installed())
+        sh("ninja", "-C", "build", cwd=project, **installed())
+        sh("meson", "test", "-C", "build", "--print-errorlogs", cwd=project, **installed())
+        shutil.rmtree(project)
+
+
+@test
 def a_program_links_the_client():
     install()
     flags = shlex.split(sh("pkg-config", "--cflags", "--libs", "s4-client", **installed()))

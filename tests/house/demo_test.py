@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""scripts/demo where everything is installed and built: from any folder, of files, of standard input, of
+what it reads by default, and of what it cannot read. TAP on stdout.
+
+    demo_test.py ROOT BUILD
+"""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT, BUILD = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+TEXT = "the cat and the dog and the bird\n"
+TABLE = [("1", "the", "3"), ("2", "and", "2"), ("3", "bird", "1"), ("4", "cat", "1"),
+         ("5", "dog", "1")]
+
+
+def demo(*arguments, cwd, given=b""):
+    return subprocess.run([os.path.join(ROOT, "scripts", "demo"), *arguments], cwd=cwd, check=False,
+                          env={**os.environ, "S4_BUILD": BUILD}, input=given,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def result(done, code=0):
+    out, errors = done.stdout.decode(), done.stderr.decode()
+    assert done.returncode == code, f"exit code {done.returncode}\n{out}{errors}"
+    for word in ["building", "configuring", "setup:"]:
+        assert word not in errors, errors
+    assert "counting" in errors, errors
+    return re.findall(r"^ *(\d+) +(\S+) +(\d+)$", out, re.MULTILINE), out
+
+
+def of_files(place):
+    for name in ["one.txt", "two.txt"]:
+        with open(os.path.join(place, name), "w", encoding="utf-8") as file:
+            file.write(TEXT)
+    table, out = result(demo("one.txt", cwd=place))
+    assert table == TABLE, out
+    assert re.search(r"^1 lines gave \d+ events in [\d.]+ s: [\d.]+ million events/s$", out,
+                     re.MULTILINE), out
+    table, out = result(demo("one.txt", "two.txt", cwd=place))
+    assert table == [(rank, word, str(2 * int(n))) for rank, word, n in TABLE], out
+
+
+def of_standard_input(place):
+    table, out = result(demo("-", cwd=place, given=TEXT.encode()))
+    assert table == TABLE, out
+
+
+def of_the_licences(place):
+    table, out = result(demo(cwd=place))
+    assert len(table) == 20 and table[0][1] == "the", out
+
+
+def of_what_is_no_text(place):
+    table, out = result(demo("-", cwd=place, given=b"\xff\xfe bytes\n" + TEXT.encode()))
+    assert table == TABLE, out
+
+
+def of_nothing(place):
+    done = demo("missing.txt", cwd=place)
+    assert done.returncode == 2 and b"missing.txt" in done.stderr, done
+
+
+TESTS = [of_files, of_standard_input, of_the_licences, of_what_is_no_text, of_nothing]
+
+
+def main():
+    print(f"1..{len(TESTS)}")
+    failed = 0
+    for number, test in enumerate(TESTS, 1):
+        try:
+            with tempfile.TemporaryDirectory(prefix="s4-demo-") as place:
+                test(place)
+            print(f"ok {number} - {test.__name__}")
+        except AssertionError as error:
+            failed += 1
+            print(f"not ok {number} - {test.__name__}")
+            print("".join(f"# {line}\n" for line in str(error).splitlines()), end="")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
