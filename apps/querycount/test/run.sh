@@ -4,11 +4,7 @@
 #   run.sh S4 BUNDLE
 set -eu
 export LC_ALL=C
-<<<<<<< Updated upstream
-s4=$1 bundle=$2
-=======
 s4=$1 bundle=$(realpath "$2")
->>>>>>> Stashed changes
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

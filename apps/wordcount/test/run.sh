@@ -5,11 +5,7 @@
 #   run.sh S4 BUNDLE SAMPLE
 set -eu
 export LC_ALL=C
-<<<<<<< Updated upstream
-s4=$1 bundle=$2 sample=$3
-=======
 s4=$1 bundle=$(realpath "$2") sample=$(realpath "$3")
->>>>>>> Stashed changes
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
