@@ -13,6 +13,7 @@
 #include "runtime/base/mem.h"
 
 #define KEY_SLACK 16                  /* readable bytes behind each key */
+#define KEYS_FEW  32 /* so many are compared one by one; more are found through a set */
 #define KEY_SIGN  (UINT64_C(1) << 63) /* flipped, so that bytes sort as numbers do */
 
 /* ---- compiling ----------------------------------------------------------------------------- */
@@ -285,24 +286,64 @@ void keys_init(struct keys *keys)
 {
     buffer_init(&keys->bytes);
     buffer_init(&keys->list);
+    buffer_init(&keys->set);
 }
 
 void keys_fini(struct keys *keys)
 {
     buffer_fini(&keys->bytes);
     buffer_fini(&keys->list);
+    buffer_fini(&keys->set);
 }
 
-static bool is_repeat(const struct keys *keys, const struct key_at *key)
+static bool is_same(const struct keys *keys, const struct key_at *a, const struct key_at *b)
+{
+    return a->hash == b->hash && a->len == b->len &&
+           memcmp(keys_bytes(keys, a), keys_bytes(keys, b), a->len) == 0;
+}
+
+/* The place in the set where a key is, or would be. */
+static uint32_t *set_at(struct keys *keys, const struct key_at *key)
+{
+    uint32_t *set = (uint32_t *)(void *)keys->set.data;
+    size_t mask = keys->set.size / sizeof *set - 1;
+    for (size_t i = key->hash & mask;; i = (i + 1) & mask)
+        if (set[i] == 0 || is_same(keys, keys_at(keys, set[i] - 1), key))
+            return &set[i];
+}
+
+/* Twice as large, or the first one, with all keys that there are. */
+static s4_status set_grow(struct keys *keys)
 {
     size_t n = keys_count(keys);
-    for (size_t i = 0; i < n; i++) {
-        const struct key_at *other = keys_at(keys, i);
-        if (other->hash == key->hash && other->len == key->len &&
-            memcmp(keys_bytes(keys, other), keys_bytes(keys, key), key->len) == 0)
-            return true;
+    size_t size = size_max(keys->set.size * 2, 4 * KEYS_FEW * sizeof(uint32_t));
+    buffer_clear(&keys->set);
+    char *set = buffer_room(&keys->set, size);
+    if (!set)
+        return S4_NO_MEMORY;
+    memset(set, 0, size);
+    for (size_t i = 0; i < n; i++)
+        *set_at(keys, keys_at(keys, i)) = (uint32_t)i + 1;
+    return S4_OK;
+}
+
+/* Is there an equal key? If there is none, it will be the next in the list. */
+static s4_status find_repeat(struct keys *keys, const struct key_at *key, bool *repeat)
+{
+    size_t n = keys_count(keys);
+    *repeat = false;
+    if (n < KEYS_FEW) {
+        for (size_t i = 0; i < n && !*repeat; i++)
+            *repeat = is_same(keys, keys_at(keys, i), key);
+        return S4_OK;
     }
-    return false;
+    if (n * 2 >= keys->set.size / sizeof(uint32_t))
+        TRY(set_grow(keys));
+    uint32_t *at = set_at(keys, key);
+    *repeat = *at != 0;
+    if (!*repeat && n < KEYS_MAX)
+        *at = (uint32_t)n + 1;
+    return S4_OK;
 }
 
 /* Adds one key of the given elements, unless it is there. */
@@ -315,7 +356,7 @@ static s4_status keys_add(struct keys *keys, const struct element *elements, uin
             return S4_TOO_LARGE;
         len += elements[i].len + (n > 1 ? 2 : 0);
     }
-    if (len > RECORD_KEY_MAX || keys_count(keys) == KEYS_MAX)
+    if (len > RECORD_KEY_MAX)
         return S4_TOO_LARGE;
     char *at = buffer_room(&keys->bytes, len + KEY_SLACK);
     if (!at)
@@ -326,16 +367,21 @@ static s4_status keys_add(struct keys *keys, const struct element *elements, uin
             memcpy(at, &size, sizeof size);
             at += sizeof size;
         }
-        memcpy(at, elements[i].data, elements[i].len);
+        if (elements[i].len > 0)
+            memcpy(at, elements[i].data, elements[i].len);
         at += elements[i].len;
     }
     memset(at, 0, KEY_SLACK);
     key.len = (uint32_t)len;
     key.hash = hash_bytes(keys->bytes.data + key.offset, len);
-    if (is_repeat(keys, &key)) {
+    bool repeat;
+    TRY(find_repeat(keys, &key, &repeat));
+    if (repeat) {
         keys->bytes.size = key.offset;
         return S4_OK;
     }
+    if (keys_count(keys) == KEYS_MAX)
+        return S4_TOO_LARGE;
     return buffer_append(&keys->list, &key, sizeof key);
 }
 
@@ -347,6 +393,8 @@ static s4_status keys_build(struct keys *keys, const struct key_spec *spec, stru
     uint64_t at[KEY_PARTS_MAX] = { 0 };
     buffer_clear(&keys->bytes);
     buffer_clear(&keys->list);
+    buffer_clear(&keys->set);
+    uint64_t combined = 1;
     for (uint32_t i = 0; i < spec->n_parts; i++) {
         spots[i] = event;
         if (!walk(spec, &spec->parts[i], &spots[i]))
@@ -354,7 +402,10 @@ static s4_status keys_build(struct keys *keys, const struct key_spec *spec, stru
         counts[i] = part_count(&spec->parts[i], spots[i]);
         if (counts[i] == 0)
             return S4_OK;
+        combined = size_min(combined * size_min(counts[i], UINT32_MAX), UINT32_MAX);
     }
+    if (combined > KEYS_COMBINED_MAX)
+        return S4_TOO_LARGE;
     struct element elements[KEY_PARTS_MAX];
     for (;;) {
         for (uint32_t i = 0; i < spec->n_parts; i++)

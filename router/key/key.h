@@ -22,6 +22,7 @@
 #define KEY_PARTS_MAX 8
 #define KEY_DEPTH_MAX 8     /* components of a path "a.b.c" */
 #define KEYS_MAX      65536 /* distinct keys of one event and spec */
+#define KEYS_COMBINED_MAX (1u << 20) /* combinations of repeated parts' elements that are looked at */
 
 struct key_part {
     const struct field *path[KEY_DEPTH_MAX]; /* messages, then the attribute */
@@ -49,6 +50,7 @@ s4_status key_spec_compile(const struct type *type, const char *text, struct key
 struct keys {
     struct buffer bytes; /* the forms, each followed by 16 readable bytes */
     struct buffer list;  /* struct key_at */
+    struct buffer set;   /* of many: uint32_t, a power of two, 1 + place in the list or 0 */
 };
 struct key_at {
     uint32_t offset;
