@@ -23,7 +23,7 @@ void engine_fault(struct engine *engine, const char *format, ...)
     char text[512];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    vsnprintf(text, sizeof text, format, args); /* NOLINT(clang-analyzer-valist.Uninitialized) */
     va_end(args);
     log_write(engine->options.log, LOG_ERROR, "%s", text);
     if (atomic_exchange(&engine->faulted, true))
@@ -61,7 +61,7 @@ void host_send(struct engine *engine, struct host_worker *from, struct block *bl
         return;
     }
     struct host_worker *to = &engine->workers[block->worker - engine->first_worker];
-    if (to == from)
+    if (from && to == from)
         worker_keep(to->actor, block);
     else
         worker_send(to->actor, block);

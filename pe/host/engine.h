@@ -78,8 +78,8 @@ bool engine_step(struct engine *engine);
 bool engine_step_worker(struct engine *engine, uint32_t worker);
 /* By hand: saves a partition into `saved` (overwritten), drops it, and loads it again. */
 struct buffer;
-s4_status engine_reload(struct engine *engine, const char *app, uint32_t slot, struct buffer *saved,
-                        struct diag *diag) MUST_USE;
+s4_status engine_reload(struct engine *engine, const char *app_name, uint32_t slot,
+                        struct buffer *saved, struct diag *diag) MUST_USE;
 
 /* ---- apps; one control thread at a time ---------------------------------------------------- */
 
@@ -89,33 +89,33 @@ s4_status engine_deploy(struct engine *engine, const struct bundle *bundle, stru
                         struct diag *diag) MUST_USE;
 /* Stops taking events for the app, drops what waits (counted in *dropped), calls its stop callback,
  * frees it. */
-s4_status engine_undeploy(struct engine *engine, const char *app, uint64_t *dropped,
+s4_status engine_undeploy(struct engine *engine, const char *name, uint64_t *dropped,
                           struct diag *diag) MUST_USE;
 size_t engine_apps(const struct engine *engine);
 /* Schema and graph of a deployed app, borrowed until it is undeployed; NULL: no such app. */
-const struct bundle *engine_bundle(const struct engine *engine, const char *app);
+const struct bundle *engine_bundle(const struct engine *engine, const char *name);
 
 /* ---- events in; any thread ----------------------------------------------------------------- */
 
 /* Steps a feed until it ends (feed.h): what `s4 run --inject` and sources are. stream NULL: the
  * app's own source callback. The feed is borrowed until its `closed` upcall. */
-s4_status engine_feed(struct engine *engine, const char *app, const char *stream, struct feed *feed,
-                      struct diag *diag) MUST_USE;
+s4_status engine_feed(struct engine *engine, const char *app_name, const char *stream_name,
+                      struct feed *feed, struct diag *diag) MUST_USE;
 /* `closed` (may be NULL) is called on the intake's thread when the source has ended: S4_END, what
  * it failed with, or S4_CANCELLED; it must not block. */
 typedef void source_closed(void *user, s4_status status);
-s4_status engine_feed_source(struct engine *engine, const char *app, source_closed *closed,
+s4_status engine_feed_source(struct engine *engine, const char *app_name, source_closed *closed,
                              void *user, struct diag *diag) MUST_USE;
 /* Ends the feeds and sources of an app (NULL: of every app) before their next step: they are closed
  * with S4_CANCELLED. Returns at once. */
-void engine_feed_cancel(struct engine *engine, const char *app);
+void engine_feed_cancel(struct engine *engine, const char *app_name);
 
 /* A batch of a client's events for one stream, being put together; one thread. */
 struct injection;
 enum injection_ack { INJECTION_TAKEN, INJECTION_APPLIED };
 /* `producer` and `number` make repeats harmless: a producer's numbers rise by one, and a number
  * that was taken before is answered S4_DUPLICATE. producer 0: no such protection. */
-s4_status engine_inject_begin(struct engine *engine, const char *app, const char *stream,
+s4_status engine_inject_begin(struct engine *engine, const char *app_name, const char *stream_name,
                               uint64_t producer, uint64_t number, struct injection **injection,
                               struct diag *diag) MUST_USE;
 /* The stream's type. */
@@ -144,11 +144,11 @@ struct engine_arrival {
     void *user;
     uint64_t token[2];
 };
-s4_status engine_arrived(struct engine *engine, const char *app, uint64_t schema,
+s4_status engine_arrived(struct engine *engine, const char *app_name, uint64_t schema,
                          struct block **block, const struct engine_arrival *arrival,
                          struct diag *diag) MUST_USE;
 /* Adds this node's counts of blocks begun and ended; any thread. */
-void engine_flight(const struct engine *engine, const char *app, uint64_t *begun, uint64_t *ended);
+void engine_flight(const struct engine *engine, const char *name, uint64_t *begun, uint64_t *ended);
 struct block_pool *engine_pool(struct engine *engine);
 
 /* ---- answers out; any thread --------------------------------------------------------------- */
@@ -157,19 +157,19 @@ struct block_pool *engine_pool(struct engine *engine);
  * owns (query_pins_destroy) and may read on any thread. "dead_letters" is an output of every app.
  */
 typedef void pins_done(void *user, s4_status status, struct query_pins *pins);
-s4_status engine_pin(struct engine *engine, const char *app, const char *output, pins_done *done,
+s4_status engine_pin(struct engine *engine, const char *app_name, const char *name, pins_done *done,
                      void *user, struct diag *diag) MUST_USE;
 
 /* Asks the living instance of a key through its query callback. The key is text parts, as a person
  * writes them ("alice" or "alice,7"). The reply is a value of the class's reply type, valid during
  * the callback. S4_NOT_FOUND: no such instance; it is never made. */
 typedef void reply_done(void *user, s4_status status, const struct value *reply, const char *cause);
-s4_status engine_ask(struct engine *engine, const char *app, const char *prototype, const char *key,
+s4_status engine_ask(struct engine *engine, const char *app_name, const char *name, const char *key,
                      reply_done *done, void *user, struct diag *diag) MUST_USE;
 
 /* Counts the living instances of a prototype. */
 typedef void count_done(void *user, s4_status status, uint64_t count);
-s4_status engine_count(struct engine *engine, const char *app, const char *prototype,
+s4_status engine_count(struct engine *engine, const char *app_name, const char *name,
                        count_done *done, void *user, struct diag *diag) MUST_USE;
 
 /* Waits until nothing of the app (NULL: of any app) is in flight. With `finish`, then ends its
@@ -182,7 +182,7 @@ struct engine_drained {
     uint64_t rounds;          /* of finishing that caused something */
 };
 typedef void drain_done(void *user, s4_status status, const struct engine_drained *drained);
-s4_status engine_drain(struct engine *engine, const char *app, bool finish, drain_done *done,
+s4_status engine_drain(struct engine *engine, const char *name, bool finish, drain_done *done,
                        void *user, struct diag *diag) MUST_USE;
 
 /* ---- what it does; any thread -------------------------------------------------------------- */

@@ -476,10 +476,10 @@ void host_mailbox_clear(struct host_ctx *ctx, struct host_prototype *prototype,
                         struct instance *instance);
 s4_status host_ask(struct host_ctx *ctx, const s4_request *request,
                    const ProtobufCMessage *question) MUST_USE;
-s4_status host_job_answer(s4_job *job, const ProtobufCMessage *message) MUST_USE;
+s4_status host_job_answer(s4_job *pub, const ProtobufCMessage *message) MUST_USE;
 void host_jobs_submit(struct host_ctx *ctx);
 void host_jobs_drop(struct host_ctx *ctx);
-const struct host_app *host_job_app(const s4_job *job);
+const struct host_app *host_job_app(const s4_job *pub);
 
 /* A query for an instance; embedded in the asker's struct. */
 struct host_query {

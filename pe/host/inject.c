@@ -19,9 +19,10 @@ enum engine_stream {
     STREAM_PROBED,
 };
 
-#define VALUE_BASE    40      /* where an event's references count from, in the batch */
-#define PRODUCERS_MAX 100000u /* remembered per partition; the one seen longest ago is forgotten \
-                               */
+#define VALUE_BASE 40 /* where an event's references count from, in the batch */
+#define PRODUCERS_MAX                                                          \
+    100000u /* remembered per partition; the one seen longest ago is forgotten \
+             */
 #define BATCH_MAX (RECORD_MAX - 4 * KIB)
 
 struct injection {

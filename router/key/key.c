@@ -253,6 +253,7 @@ static bool walk(const struct key_spec *spec, const struct key_part *part, struc
         if (!is_present(*spot, field))
             return false;
         const char *sub = follow(*spot, field->offset);
+        CHECK(sub); /* is present */
         spot->image = spot->record ? sub : sub + MESSAGE_BASE;
         type = field->sub;
     }

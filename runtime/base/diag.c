@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-s4_status diag_set(struct diag *diag, s4_status code, const char *format, ...)
+void diag_write(struct diag *diag, s4_status code, const char *format, ...)
 {
     if (diag) {
         va_list args;
@@ -12,7 +12,6 @@ s4_status diag_set(struct diag *diag, s4_status code, const char *format, ...)
         va_end(args);
         diag->code = code;
     }
-    return code;
 }
 
 s4_status diag_prefix(struct diag *diag, s4_status code, const char *format, ...)

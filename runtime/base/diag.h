@@ -17,9 +17,11 @@ struct diag {
     char text[DIAG_TEXT_MAX];
 };
 
-/* Sets code and text (cut at DIAG_TEXT_MAX) and returns the code, so that
- * `return diag_set(diag, S4_TYPE, ...)` reads well. */
-s4_status diag_set(struct diag *diag, s4_status code, const char *format, ...) PRINTF(3, 4);
+/* Sets code and text (cut at DIAG_TEXT_MAX) and answers the code, so that
+ * `return diag_set(diag, S4_TYPE, ...)` reads well. A macro, so that the compiler and the analyzer
+ * see which code that is. */
+#define diag_set(diag, code, ...) (diag_write(diag, code, __VA_ARGS__), (code))
+void diag_write(struct diag *diag, s4_status code, const char *format, ...) PRINTF(3, 4);
 
 /* Puts text before what is there: the outer places of an error ("app.yaml:3:5: "). */
 s4_status diag_prefix(struct diag *diag, s4_status code, const char *format, ...) PRINTF(3, 4);
