@@ -3,7 +3,7 @@
 
 #include <s4/s4.h>
 
-#include "gates.pb-c.h"
+#include "tests/support/protos/gates.pb-c.h"
 
 struct gate_watch gate_watch;
 
