@@ -20,8 +20,12 @@ struct diag {
 /* Sets code and text (cut at DIAG_TEXT_MAX) and answers the code, so that
  * `return diag_set(diag, S4_TYPE, ...)` reads well. A macro, so that the compiler and the analyzer
  * see which code that is. */
-#define diag_set(diag, code, ...) (diag_write(diag, code, __VA_ARGS__), (code))
+#define diag_set(diag, code, ...) diag_code((diag_write(diag, code, __VA_ARGS__), (code)))
 void diag_write(struct diag *diag, s4_status code, const char *format, ...) PRINTF(3, 4);
+static inline s4_status diag_code(s4_status code)
+{
+    return code;
+}
 
 /* Puts text before what is there: the outer places of an error ("app.yaml:3:5: "). */
 s4_status diag_prefix(struct diag *diag, s4_status code, const char *format, ...) PRINTF(3, 4);

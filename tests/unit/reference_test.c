@@ -7,17 +7,6 @@
 #include "tests/bench/lines.h"
 #include "tests/bench/reference.h"
 
-#if ASAN || defined(__SANITIZE_THREAD__)
-#define SANITIZED true
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SANITIZED true
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED false
-#endif
-
 static struct lines lines_of(bool zipf, uint32_t keys, uint64_t count, uint64_t seed)
 {
     struct lines_options options = { .zipf = zipf, .keys = keys, .count = count, .seed = seed };
