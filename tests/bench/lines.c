@@ -3,9 +3,11 @@
  * lest the frequent ones lie together in a table that is ordered by key. */
 #include "tests/bench/lines.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #define KEYS_MAX 10000000u
 
@@ -24,12 +26,16 @@ struct draw {
 bool lines_named(const char *name, struct lines_options *options)
 {
     bool zipf = strcmp(name, "zipf") == 0;
-    if (!zipf && strcmp(name, "uniform") != 0)
+    bool each = strcmp(name, "each") == 0;
+    if (!zipf && !each && strcmp(name, "uniform") != 0)
         return false;
     *options = (struct lines_options){
         .zipf = zipf,
+        .each = each,
         .keys = zipf ? LINES_ZIPF_KEYS : LINES_UNIFORM_KEYS,
-        .count = zipf ? LINES_ZIPF_COUNT : LINES_UNIFORM_COUNT,
+        .count = zipf   ? LINES_ZIPF_COUNT
+                 : each ? LINES_UNIFORM_KEYS
+                        : LINES_UNIFORM_COUNT,
         .seed = 1,
     };
     return true;
@@ -96,25 +102,39 @@ static uint32_t draw_key(struct draw *draw)
     return draw->keys[rank];
 }
 
-static void write_line(char *at, uint32_t key)
+static void write_line(char *at, const char *pattern, size_t len, uint32_t key)
 {
-    static const char pattern[LINES_LEN + 1] = "key0000000\n";
-    memcpy(at, pattern, LINES_LEN);
-    for (char *digit = at + 9; key > 0; key /= 10)
+    memcpy(at, pattern, len);
+    for (char *digit = at + len - 2; key > 0; key /= 10)
         *digit-- = (char)('0' + key % 10);
 }
 
-static bool write_all(struct lines *lines, struct draw *draw)
+static bool map(struct lines *lines, size_t size)
 {
-    lines->size = draw->options->count * LINES_LEN;
-    lines->mapped = (lines->size + LINES_SLACK + 4095) / 4096 * 4096;
-    lines->text =
-        mmap(NULL, lines->mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (lines->text == MAP_FAILED)
+    size_t mapped = (size + LINES_SLACK + 4095) / 4096 * 4096;
+    void *text = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (text == MAP_FAILED)
         return false;
-    madvise(lines->text, lines->mapped, MADV_HUGEPAGE);
+    madvise(text, mapped, MADV_HUGEPAGE);
+    *lines = (struct lines){ text, size, mapped };
+    return true;
+}
+
+static bool write_drawn(struct lines *lines, struct draw *draw)
+{
+    if (!map(lines, draw->options->count * LINES_LEN))
+        return false;
     for (uint64_t i = 0; i < draw->options->count; i++)
-        write_line(lines->text + i * LINES_LEN, draw_key(draw));
+        write_line(lines->text + i * LINES_LEN, "key0000000\n", LINES_LEN, draw_key(draw));
+    return true;
+}
+
+static bool write_each(struct lines *lines, uint32_t count)
+{
+    if (!map(lines, (size_t)count * LINES_LEN_MAX))
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        write_line(lines->text + (size_t)i * LINES_LEN_MAX, "key0000000000000\n", LINES_LEN_MAX, i);
     return true;
 }
 
@@ -124,13 +144,15 @@ bool lines_init(struct lines *lines, const struct lines_options *options)
     *lines = (struct lines){ 0 };
     if (options->keys == 0 || options->keys > KEYS_MAX)
         return false;
+    if (options->each)
+        return options->count <= options->keys && write_each(lines, (uint32_t)options->count);
     draw.keys = malloc(options->keys * sizeof *draw.keys);
     draw.alias = calloc(options->keys, sizeof *draw.alias);
     bool ok = draw.keys && draw.alias;
     if (ok) {
         shuffle(&draw);
         make_alias(&draw);
-        ok = write_all(lines, &draw);
+        ok = write_drawn(lines, &draw);
     }
     free(draw.keys);
     free(draw.alias);
@@ -144,4 +166,35 @@ void lines_fini(struct lines *lines)
     if (lines->text)
         munmap(lines->text, lines->mapped);
     *lines = (struct lines){ 0 };
+}
+
+bool lines_write(const struct lines *lines, const char *path)
+{
+    FILE *file = fopen(path, "we");
+    if (!file)
+        return false;
+    bool ok = fwrite(lines->text, 1, lines->size, file) == lines->size;
+    return fclose(file) == 0 && ok;
+}
+
+static bool read_all(struct lines *lines, FILE *file)
+{
+    struct stat stat;
+    if (fstat(fileno(file), &stat) != 0 || stat.st_size <= 0 || !map(lines, (size_t)stat.st_size))
+        return false;
+    return fread(lines->text, 1, lines->size, file) == lines->size &&
+           lines->text[lines->size - 1] == '\n';
+}
+
+bool lines_read(struct lines *lines, const char *path)
+{
+    *lines = (struct lines){ 0 };
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    bool ok = read_all(lines, file);
+    fclose(file);
+    if (!ok)
+        lines_fini(lines);
+    return ok;
 }

@@ -1,6 +1,6 @@
 /* Input of the benches: lines of 11 bytes, "key" and seven digits, drawn by a seed and kept in
- * memory. Equal options give equal bytes. Needs nothing but libc, so that a plugin can make the
- * very lines that the references read. */
+ * memory; or each key once, of 16 bytes. Equal options give equal bytes. Needs nothing but libc, so
+ * that a plugin reads the very lines that the references read, from the same kind of memory. */
 #ifndef TESTS_BENCH_LINES_H
 #define TESTS_BENCH_LINES_H
 
@@ -8,8 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LINES_LEN   11u /* with the newline */
-#define LINES_SLACK 64u /* readable zeros behind the text */
+#define LINES_LEN     11u /* with the newline */
+#define LINES_LEN_MAX 17u /* of those with each key once */
+#define LINES_SLACK   64u /* readable zeros behind the text */
 
 #define LINES_ZIPF_KEYS     100000u
 #define LINES_ZIPF_COUNT    10000000u
@@ -18,12 +19,13 @@
 
 struct lines_options {
     bool zipf;     /* frequency of the k-th key as 1/k; false: all the same */
+    bool each;     /* no draw: keys of 16 bytes, each once, in order */
     uint32_t keys; /* at most 10^7 */
     uint64_t count;
     uint64_t seed;
 };
 
-/* The two inputs that figures are given for: "zipf" and "uniform". False: no such. */
+/* The inputs that figures are given for: "zipf", "uniform" and "each". False: no such. */
 bool lines_named(const char *name, struct lines_options *options);
 
 struct lines {
@@ -34,6 +36,10 @@ struct lines {
 
 /* False: out of memory or too many keys. */
 bool lines_init(struct lines *lines, const struct lines_options *options);
+/* What lines_write wrote. False: it cannot be read, or is not lines. */
+bool lines_read(struct lines *lines, const char *path);
 void lines_fini(struct lines *lines);
+
+bool lines_write(const struct lines *lines, const char *path);
 
 #endif

@@ -1,0 +1,35 @@
+/* An engine with the benches' bundle in it, as a node has it: opened, checked, loaded by dlopen.
+ * One thread. What goes wrong is a message and the end of the program. */
+#ifndef TESTS_BENCH_NODE_H
+#define TESTS_BENCH_NODE_H
+
+#include <semaphore.h>
+
+#include "pe/host/engine.h"
+
+struct node_options {
+    const char *bundle;
+    const char *lines;
+    uint32_t slots;
+    bool feed_thread; /* on a core of its own */
+};
+
+struct node {
+    struct engine *engine;
+    sem_t answered;   /* posted by upcalls */
+    s4_status status; /* of the last answer; read after it was waited for */
+};
+
+void node_open(struct node *node, const struct node_options *options);
+void node_close(struct node *node);
+
+/* Takes the lines `passes` times, to the end of all that they cause; answers the nanoseconds. */
+uint64_t node_pass(struct node *node, unsigned long passes);
+/* The app's counters; ends the program if an event failed. */
+struct engine_counters node_counters(struct node *node);
+
+/* The cores that this program may use: all threads go to the last one, a feed's own to the first.
+ */
+void node_pin(void);
+
+#endif
