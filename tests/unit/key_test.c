@@ -10,7 +10,7 @@
 #include "tests/support/random_message.h"
 #include "tests/support/record_bench.h"
 
-#include "keyed.pb-c.h"
+#include "tests/support/protos/keyed.pb-c.h"
 
 #define STEPS 250000 /* each with SPECS specifications */
 #define SPECS 4
