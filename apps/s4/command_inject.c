@@ -252,6 +252,8 @@ static s4_status send_batch(struct inject *inject, s4_client *client)
 {
     uint64_t first = inject->line, events;
     s4_status trouble;
+    if (!inject->input.data)
+        TRY(read_more(inject));
     const char *begin = inject->input.data + inject->from;
     const char *end = cut(inject, &events, &trouble);
     inject->from = (size_t)(end - inject->input.data);

@@ -101,6 +101,8 @@ static s4_status take(struct feed_file *feed, struct feeder *feeder)
         skip(feed);
         return feed->skipping ? S4_AGAIN : S4_OK;
     }
+    if (!feed->data)
+        return S4_AGAIN;
     const char *at = feed->data + feed->from;
     struct slice slice;
     struct diag diag = { 0 };

@@ -54,12 +54,14 @@ static s4_status render_row(struct rendered *rendered, size_t i, const struct va
 /* Now that nothing moves any more. */
 static void link_rows(struct rendered *rendered, const struct type *type)
 {
+    static uint8_t nothing[1]; /* messages without a byte need no buffer */
+    uint8_t *pb = rendered->pb.data ? (uint8_t *)rendered->pb.data : nothing;
     rendered->pb_at[rendered->n_rows] = rendered->pb.size;
     for (size_t i = 0; i < rendered->n_rows; i++) {
         S4__Control__Row *row = &rendered->rows[i];
         s4__control__row__init(row);
         row->json = rendered->json.data + rendered->json_at[i];
-        row->pb.data = (uint8_t *)rendered->pb.data + rendered->pb_at[i];
+        row->pb.data = pb + rendered->pb_at[i];
         row->pb.len = rendered->pb_at[i + 1] - rendered->pb_at[i];
         rendered->list[i] = row;
     }

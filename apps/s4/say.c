@@ -24,7 +24,7 @@ void say_command(const char *command)
 }
 
 /* One write, so that lines of several threads do not mix. */
-static void line(const char *colour, const char *format, va_list args)
+static PRINTF(2, 0) void line(const char *colour, const char *format, va_list args)
 {
     char text[DIAG_TEXT_MAX + 256];
     bool coloured = *colour && on_terminal();
@@ -105,7 +105,7 @@ const struct log say_log = { .write = log_line };
 
 void say_out(const void *bytes, size_t size)
 {
-    if (fwrite(bytes, 1, size, stdout) != size && !out_error)
+    if (size && fwrite(bytes, 1, size, stdout) != size && !out_error)
         out_error = errno;
 }
 
