@@ -49,15 +49,14 @@ static bool plain(const char *text, size_t max)
     return true;
 }
 
-/* ---- the app ------------------------------------------------------------------------------- */
+#define ROWS_RULE ": rows_max is from 1 to %u, bytes_max from 1 to %zu"
 
-static bool library_valid(const char *name)
+static bool rows_in_bounds(uint64_t rows, uint64_t bytes)
 {
-    size_t len = strnlen(name, GRAPH_NAME_MAX + 4);
-    if (len < 4 || len > GRAPH_NAME_MAX + 3 || name[0] == '.' || strcmp(name + len - 3, ".so") != 0)
-        return false;
-    return strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == len;
+    return rows > 0 && rows <= ROWS_MAX && bytes > 0 && bytes <= ROWS_BYTES_MAX;
 }
+
+/* ---- the app ------------------------------------------------------------------------------- */
 
 static void check_app(const struct graph_rules *rules)
 {
@@ -65,16 +64,16 @@ static void check_app(const struct graph_rules *rules)
     check_name(rules, "the app", graph->app);
     if (!plain(graph->version, GRAPH_NAME_MAX) || graph->version[0] == '\0')
         BAD(rules, S4_INVALID, "the version is 1 to %d printable characters", GRAPH_NAME_MAX);
-    if (!graph->library || !library_valid(graph->library))
+    if (!graph->library || !library_name_valid(graph->library))
         BAD(rules, S4_INVALID, "library \"%.80s\": its name is a file's, like \"words.so\"",
             graph->library ? graph->library : "");
     if (!graph->has_emits_max || graph->emits_max == 0 || graph->emits_max > EMITS_MAX)
         BAD(rules, S4_RANGE, "emits_max is from 1 to %u", EMITS_MAX);
     if (!graph->has_parked_after || graph->parked_after == 0)
         BAD(rules, S4_RANGE, "parked_after is at least 1");
-    if (!graph->has_dead_rows_max || graph->dead_rows_max == 0 || !graph->has_dead_bytes_max ||
-        graph->dead_bytes_max == 0)
-        BAD(rules, S4_RANGE, "dead_letters: rows_max and bytes_max are at least 1");
+    if (!graph->has_dead_rows_max || !graph->has_dead_bytes_max ||
+        !rows_in_bounds(graph->dead_rows_max, graph->dead_bytes_max))
+        BAD(rules, S4_RANGE, "dead_letters" ROWS_RULE, ROWS_MAX, ROWS_BYTES_MAX);
     if (!graph->source)
         BAD(rules, S4_MALFORMED, "the graph does not say whether the app has a source");
     if (graph->source && graph->source->present && graph->n_streams == 0)
@@ -153,9 +152,9 @@ static void check_streams(const struct graph_rules *rules)
 static void check_output(const struct graph_rules *rules, const S4__Graph__Output *output)
 {
     const struct type *type = check_type(rules, "output", output->name, output->type);
-    if (!output->has_rows_max || output->rows_max == 0 || !output->has_bytes_max ||
-        output->bytes_max == 0)
-        BAD(rules, S4_RANGE, "output \"%s\": rows_max and bytes_max are at least 1", output->name);
+    if (!output->has_rows_max || !output->has_bytes_max ||
+        !rows_in_bounds(output->rows_max, output->bytes_max))
+        BAD(rules, S4_RANGE, "output \"%s\"" ROWS_RULE, output->name, ROWS_MAX, ROWS_BYTES_MAX);
     if (!output->has_full || (output->full != S4__GRAPH__OUTPUT__FULL__REFUSE &&
                               output->full != S4__GRAPH__OUTPUT__FULL__DROP_OLDEST))
         BAD(rules, S4_MALFORMED, "output \"%s\": its policy is missing or unknown", output->name);

@@ -132,8 +132,9 @@ static void check_policies(const struct graph_rules *rules, const S4__Graph__Pro
         !prototype->has_output_every_us || !prototype->has_output_aligned ||
         !prototype->has_singleton)
         BAD(rules, S4_MALFORMED, "prototype \"%s\": the graph lacks some of its settings", name);
-    if (prototype->ttl_us > DURATION_MAX_US || prototype->trigger_gap_us > DURATION_MAX_US ||
-        prototype->output_every_us > DURATION_MAX_US)
+    if (prototype->ttl_us > TTL_MAX_US)
+        BAD(rules, S4_RANGE, "prototype \"%s\": its ttl is longer than 37d", name);
+    if (prototype->trigger_gap_us > DURATION_MAX_US || prototype->output_every_us > DURATION_MAX_US)
         BAD(rules, S4_RANGE, "prototype \"%s\": a time is longer than 36525d", name);
     if (prototype->output_aligned && !prototype->output_every_us)
         BAD(rules, S4_INVALID, "prototype \"%s\": an aligned output needs a time (every)", name);
@@ -148,8 +149,11 @@ static void check_limits(const struct graph_rules *rules, const S4__Graph__Proto
 {
     const char *name = prototype->name;
     if (!prototype->has_instances_max || prototype->instances_max == 0 ||
-        !prototype->has_instance_bytes_max || prototype->instance_bytes_max == 0)
-        BAD(rules, S4_RANGE, "prototype \"%s\": instances: max and bytes_max are at least 1", name);
+        prototype->instances_max > INSTANCES_BOUND || !prototype->has_instance_bytes_max ||
+        prototype->instance_bytes_max == 0)
+        BAD(rules, S4_RANGE,
+            "prototype \"%s\": instances: max is from 1 to %u, bytes_max at least 1", name,
+            INSTANCES_BOUND);
     if (!prototype->has_mailbox_max || prototype->mailbox_max == 0 ||
         prototype->mailbox_max > MAILBOX_MAX || !prototype->has_mailbox_bytes_max ||
         prototype->mailbox_bytes_max == 0)

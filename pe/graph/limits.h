@@ -27,6 +27,7 @@
 #define DEAD_ROWS_DEFAULT      10000u
 #define DEAD_BYTES_DEFAULT     (16 * MIB)
 #define INSTANCES_DEFAULT      1000000u /* per partition */
+#define INSTANCES_BOUND        (1u << 28)
 #define INSTANCE_BYTES_DEFAULT (1 * GIB)
 #define MAILBOX_DEFAULT        4096u /* records that wait for one instance */
 #define MAILBOX_MAX            1048576u
@@ -34,7 +35,10 @@
 #define BUDGET_DEFAULT         4096u /* records of one instance in a turn */
 #define BUDGET_MAX             1048576u
 #define ROWS_DEFAULT           1000000u /* per partition */
+#define ROWS_MAX               (1u << 28)
 #define ROWS_BYTES_DEFAULT     (256 * MIB)
+#define ROWS_BYTES_MAX         (4 * GIB)
+#define TTL_MAX_US             (37ull * 86400 * 1000000)    /* ages are exact up to here */
 #define DURATION_MAX_US        (36525ull * 86400 * 1000000) /* a hundred years */
 
 /* app.yaml itself. */

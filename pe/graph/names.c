@@ -18,6 +18,14 @@ bool name_valid(const char *name)
     return name[len] == '\0';
 }
 
+bool library_name_valid(const char *name)
+{
+    size_t len = strnlen(name, GRAPH_NAME_MAX + 4);
+    if (len < 4 || len > GRAPH_NAME_MAX + 3 || name[0] == '.' || strcmp(name + len - 3, ".so") != 0)
+        return false;
+    return strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == len;
+}
+
 static size_t distance_of(const char *a, size_t a_len, const char *b, size_t b_len)
 {
     size_t rows[3][GRAPH_NAME_MAX + 1];

@@ -6,6 +6,8 @@
 #include "pe/graph/limits.h"
 
 bool name_valid(const char *name);
+/* A shared object's file name, "words.so": of plain letters, without a path. */
+bool library_name_valid(const char *name);
 
 /* The nearest of several names, found one by one: `name_nearest_init`, then `name_nearest_try` for
  * each; `best` is borrowed from what was tried, NULL if nothing is near enough to be meant. */

@@ -644,7 +644,7 @@ CASE(aligned_without_time)
 }
 CASE(long_ttl)
 {
-    t->prototypes[0].policy.ttl_us = DURATION_MAX_US + 1;
+    t->prototypes[0].policy.ttl_us = TTL_MAX_US + 1;
 }
 CASE(reserved_output)
 {
@@ -711,7 +711,7 @@ static const struct {
       "prototype \"counters\": an output is set, but class \"counter\" has no output callback" },
     { aligned_without_time, S4_INVALID,
       "prototype \"counters\": an aligned output needs a time (every)" },
-    { long_ttl, S4_RANGE, "prototype \"counters\": a time is longer than 36525d" },
+    { long_ttl, S4_RANGE, "prototype \"counters\": its ttl is longer than 37d" },
     { reserved_output, S4_EXISTS,
       "an output cannot be named \"dead_letters\": every app has that log" },
     { unknown_table_key, S4_NOT_FOUND,

@@ -7,6 +7,8 @@
 #include "pe/bundle/tree.h"
 #include "pe/graph/app.h"
 #include "pe/graph/graph.h"
+#include "pe/host/instances.h"
+#include "pe/output/limits.h"
 #include "runtime/base/buffer.h"
 #include "runtime/base/mem.h"
 
@@ -184,8 +186,8 @@ static const struct {
     { HEAD "prototypes: {counters: {ttl: 5}}\n",
       "app.yaml:3:30: ttl of prototype \"counters\": found \"5\"; wanted a duration such as 100us, "
       "5ms, 10s, 3m, 2h or 1d" },
-    { HEAD "prototypes: {counters: {ttl: 36526d}}\n",
-      "app.yaml:3:30: ttl of prototype \"counters\": found \"36526d\"; wanted at most 36525d" },
+    { HEAD "prototypes: {counters: {ttl: 38d}}\n",
+      "app.yaml:3:30: ttl of prototype \"counters\": found \"38d\"; wanted at most 37d" },
     { HEAD "prototypes: {counters: {ttl: 99999999999999999999d}}\n",
       "app.yaml:3:30: ttl of prototype \"counters\": found \"99999999999999999999d\"; wanted at "
       "most "
@@ -323,6 +325,11 @@ START_TEST(size_depth_and_values_are_bounded)
 }
 END_TEST
 
+/* What the host and the outputs serve, they do not have to refuse again. */
+_Static_assert(ROWS_MAX <= OUTPUT_ROWS_MAX && ROWS_BYTES_MAX <= OUTPUT_BYTES_MAX, "outputs");
+_Static_assert(INSTANCES_BOUND <= INSTANCES_MAX, "the instance table");
+_Static_assert(TTL_MAX_US / 1000 <= INSTANCES_TTL_MAX_MS, "ages");
+
 /* Each setting at its bound, and one beyond. */
 START_TEST(settings_are_bounded)
 {
@@ -334,7 +341,12 @@ START_TEST(settings_are_bounded)
         { "{parked_after: ", "", UINT32_MAX },
         { "{prototypes: {counters: {budget: ", "", BUDGET_MAX },
         { "{prototypes: {counters: {mailbox: {max: ", "", MAILBOX_MAX },
-        { "{prototypes: {counters: {ttl: ", "us", DURATION_MAX_US },
+        { "{prototypes: {counters: {ttl: ", "us", TTL_MAX_US },
+        { "{prototypes: {counters: {instances: {max: ", "", INSTANCES_BOUND },
+        { "{outputs: {counts: {rows_max: ", "", ROWS_MAX },
+        { "{outputs: {counts: {bytes_max: ", "", ROWS_BYTES_MAX },
+        { "{dead_letters: {rows_max: ", "", ROWS_MAX },
+        { "{dead_letters: {bytes_max: ", "", ROWS_BYTES_MAX },
         { "{prototypes: {counters: {trigger: {gap: ", "us", DURATION_MAX_US },
         { "{prototypes: {counters: {output: {every: ", "us", DURATION_MAX_US },
     };
@@ -345,7 +357,7 @@ START_TEST(settings_are_bounded)
             for (const char *at = table[i].before; *at; at++)
                 depth += *at == '{';
             snprintf(text, sizeof text, "%s%llu%s%.*s, app: a, version: 1}", table[i].before,
-                     (unsigned long long)(table[i].most + over), table[i].unit, depth - 1, "}}}}");
+                     (unsigned long long)table[i].most + over, table[i].unit, depth - 1, "}}}}");
             struct made made;
             s4_status status = apply(&made, text, strlen(text));
             ck_assert_msg(status == (over ? S4_RANGE : S4_OK), "%s: %d", text, status);
