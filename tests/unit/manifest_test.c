@@ -191,7 +191,7 @@ static const struct {
     { HEAD "prototypes: {counters: {ttl: 99999999999999999999d}}\n",
       "app.yaml:3:30: ttl of prototype \"counters\": found \"99999999999999999999d\"; wanted at "
       "most "
-      "36525d" },
+      "37d" },
     { HEAD "prototypes: {counters: {budget: 0}}\n",
       "app.yaml:3:33: budget of prototype \"counters\": found \"0\"; wanted from 1 to 1048576" },
     { HEAD "prototypes: {counters: {budget: -1}}\n",
