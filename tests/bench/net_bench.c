@@ -124,7 +124,7 @@ static struct net *make_net(struct block_pool *pool, const char *name, void *use
         .upcalls = &upcalls,
         .user = user,
     };
-    struct net *net;
+    struct net *net = NULL;
     if (transport_zmq_create(&zmq_options, &options.transport, &diag) != S4_OK ||
         net_create(&options, &net, &diag) != S4_OK ||
         net_bind(net, "tcp://127.0.0.1:*", &diag) != S4_OK)
