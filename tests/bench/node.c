@@ -73,8 +73,8 @@ static void alarmed(void *user, const char *app, const char *text)
 
 static void deploy(struct node *node, const char *path)
 {
-    struct bundle *bundle;
-    struct plugin *plugin;
+    struct bundle *bundle = NULL;
+    struct plugin *plugin = NULL;
     struct problems problems;
     struct diag diag = { 0 };
     char self[4096] = "";

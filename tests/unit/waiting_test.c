@@ -287,7 +287,10 @@ static void start(const struct arrangement *arrangement, uint32_t slots, bool th
     memset(model, 0, sizeof model);
     memset(seen, 0, sizeof seen);
     memset(given, 0, sizeof given);
-    dropped = dead = answers = most_mail = 0;
+    dropped = 0;
+    dead = 0;
+    answers = 0;
+    most_mail = 0;
     gate_watch.step = saw_step;
     gate_watch.answer = saw_answer;
     snprintf(manifest, sizeof manifest,
