@@ -14,11 +14,17 @@ const size_t record_n_roots = ARRAY_LEN(record_roots);
 
 void bench_open(struct bench *bench, const ProtobufCMessageDescriptor *const *types, size_t n)
 {
+    bench_open_seed(bench, types, n, suite_seed());
+}
+
+void bench_open_seed(struct bench *bench, const ProtobufCMessageDescriptor *const *types, size_t n,
+                     uint64_t seed)
+{
     *bench = (struct bench){ 0 };
     ck_assert_int_eq(schema_from_descriptors(types, n, &bench->schema, NULL), S4_OK);
     arena_init(&bench->messages);
     arena_init(&bench->decoded);
-    rng_init(&bench->rng, suite_seed());
+    rng_init(&bench->rng, seed);
     for (int i = 0; i < 2; i++)
         bench->room[i] = mem_aligned(64, RECORD_ROOM + 2 * RECORD_SLACK);
 }

@@ -35,6 +35,9 @@ extern const ProtobufCMessageDescriptor *const record_roots[];
 extern const size_t record_n_roots;
 
 void bench_open(struct bench *bench, const ProtobufCMessageDescriptor *const *types, size_t n);
+/* The same with a given seed, for tests that open many. */
+void bench_open_seed(struct bench *bench, const ProtobufCMessageDescriptor *const *types, size_t n,
+                     uint64_t seed);
 void bench_close(struct bench *bench);
 struct codec *codec_of(const struct type *type);
 

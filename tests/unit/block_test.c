@@ -35,6 +35,18 @@ START_TEST(take_and_release)
         block_release(blocks[i]);
     }
     ck_assert_uint_eq(block_pool_bytes(pool), 0);
+    struct block *used = block_take(pool, 0);
+    used->used = used->count = 8;
+    used->app = used->worker = used->hops = 1;
+    used->opened_us = 1;
+    used->user = used->next = used;
+    block_release(used);
+    struct block *again = block_take(pool, 0);
+    ck_assert_ptr_eq(again, used); /* the warmest, and as new */
+    ck_assert_uint_eq(again->used + again->count + again->app + again->worker + again->hops, 0);
+    ck_assert_uint_eq(again->opened_us, 0);
+    ck_assert(!again->user && !again->next);
+    block_release(again);
     block_pool_destroy(pool);
     block_pool_destroy(NULL);
 }

@@ -216,6 +216,65 @@ START_TEST(each_fault_is_named)
 }
 END_TEST
 
+/* Of an empty value one or two words of the image are set. */
+static const struct {
+    const char *type;
+    const char *field;
+    uint64_t has; /* the count, or the case */
+    uint64_t ref;
+    const char *fault;
+} structure_cases[] = {
+    { "test.nested.Chain", "next", 0, 52, "not aligned" },
+    { "test.nested.Chain", "next", 0, 40, "out of the record" }, /* the key is no place for it */
+    { "test.nested.Chain", "next", 0, 56, "out of the record" },
+    { "test.nested.Chain", "next", 0, 48, "into something else" }, /* itself */
+    { "test.nested.Chain", "next", 0, (uint64_t)1 << 32, "out of the record" },
+    { "test.Packed", "f_int32", 1, 52, "not aligned" },
+    { "test.Packed", "f_int32", 1, 0, "out of the record" },
+    { "test.Packed", "f_int32", 0, 48, "no elements, but a reference" },
+    { "test.Packed", "f_int64", UINT64_MAX / 8 + 2, 48, "more elements" },
+    { "test.Packed", "f_int64", 1, 48, "into something else" },
+    { "test.Choice", "wide", 7, 0, "does not have" },
+    { "test.Choice", "wide", 20, 0, "does not have" }, /* a field, but no member */
+    { "test.Choice", "wide", 4, 0, "does not have" },  /* a member of another oneof */
+    { "test.Choice", "wide", 5, UINT64_MAX, NULL },
+    { "test.Choice", "text", 8, REF_DEFAULT, NULL },
+    { "test.Choice", "only", 31, REF_DEFAULT, "no reference" },
+    { "test.Choice", "again", 3, 3, "not aligned" },
+    { "test.Bytes", "plain", 1, 3, "out of the key" },
+};
+
+START_TEST(each_fault_of_structure_is_named)
+{
+    struct bench bench;
+    struct writer writer;
+    struct value value;
+    bench_open(&bench, record_roots, record_n_roots);
+    writer_init(&writer);
+    for (size_t i = 0; i < ARRAY_LEN(structure_cases); i++) {
+        const struct type *type = schema_find(bench.schema, structure_cases[i].type);
+        const struct field *field = type_find(type, structure_cases[i].field);
+        char *at = start_record(bench.room[0], RECORD_KEY);
+        struct record *record = (struct record *)(void *)bench.room[0];
+        writer_start(&writer, type);
+        ck_assert_int_eq(writer_finish(&writer, &value), S4_OK);
+        value_copy(&value, bench.room[0], at);
+        record->len += value.size;
+        if (field->has_offset != FIELD_NONE)
+            memcpy(at + field->has_offset, &structure_cases[i].has, field->oneof < 0 ? 8 : 4);
+        bool bytes = field->type == PROTOBUF_C_TYPE_BYTES;
+        memcpy(at + field->offset + (bytes ? 8 : 0), &structure_cases[i].ref, 8);
+        struct diag diag = { 0 };
+        s4_status status = codec_check(type, record, &diag);
+        const char *fault = structure_cases[i].fault;
+        ck_assert_msg(status == (fault ? S4_CORRUPT : S4_OK), "case %zu: %s", i, diag.text);
+        ck_assert_msg(!fault || strstr(diag.text, fault), "case %zu: %s", i, diag.text);
+    }
+    writer_fini(&writer);
+    bench_close(&bench);
+}
+END_TEST
+
 Suite *suite_build(void)
 {
     Suite *suite = suite_create("codec_check");
@@ -224,5 +283,6 @@ Suite *suite_build(void)
     suite_add(suite, "shared", shared_messages_are_refused, 10);
     suite_add(suite, "depth", depth_is_checked, 10);
     suite_add(suite, "faults", each_fault_is_named, 10);
+    suite_add(suite, "structure", each_fault_of_structure_is_named, 10);
     return suite;
 }
