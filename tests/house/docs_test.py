@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""docs/ says what is so: the tutorial is an app that compiles, its links lead somewhere, and the
-manifest's defaults are the headers'. TAP on stdout.
+"""docs/ says what is so: the tutorial's app compiles and gives the rows that it shows, links lead
+somewhere, and the manifest's defaults are the headers'. TAP on stdout.
 
-    docs_test.py ROOT
+    docs_test.py ROOT S4
 """
 import os
 import re
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 
-ROOT = os.path.abspath(sys.argv[1])
+ROOT, S4 = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 DOCS = os.path.join(ROOT, "docs")
 
 
@@ -24,21 +24,39 @@ def blocks(text, language):
     return "\n".join(re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
 
 
-def tutorial_compiles():
-    text = read("docs", "writing-a-pe.md")
-    flags = shlex.split(subprocess.run(["pkg-config", "--cflags", "libprotobuf-c"], check=True,
-                                       text=True, stdout=subprocess.PIPE).stdout)
-    with tempfile.TemporaryDirectory(prefix="s4-docs-") as place:
-        for name, language in [("shop.proto", "proto"), ("shop.c", "c")]:
+class Tutorial:
+    """The app of writing-a-pe.md, as its page says that it is built."""
+
+    def __init__(self, place):
+        self.place = place
+        self.text = read("docs", "writing-a-pe.md")
+        for name, language in [("shop.proto", "proto"), ("shop.c", "c"), ("app.yaml", "yaml"),
+                               ("clicks.jsonl", "json")]:
             with open(os.path.join(place, name), "w", encoding="utf-8") as file:
-                file.write(blocks(text, language))
-        subprocess.run(["protoc-c", "--c_out=.", "shop.proto"], cwd=place, check=True)
-        includes = [f"-I{ROOT}/runtime/include", f"-I{ROOT}/pe/include"]
-        done = subprocess.run(["cc", "-std=gnu17", "-Wall", "-Wextra", "-Werror",
-                               "-Wno-unused-parameter", "-fsyntax-only", *includes, *flags,
-                               "shop.c"], cwd=place, text=True, check=False,
+                file.write(blocks(self.text, language))
+        flags = shlex.split(self.run("pkg-config", "--cflags", "--libs", "libprotobuf-c"))
+        self.run("protoc-c", "--c_out=.", "shop.proto")
+        self.run("cc", "-std=gnu17", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",
+                 "-fPIC", "-shared", "-fvisibility=hidden", f"-I{ROOT}/runtime/include",
+                 f"-I{ROOT}/pe/include", "shop.c", "shop.pb-c.c", "-o", "shop.so", *flags)
+
+    def run(self, *command):
+        done = subprocess.run(command, cwd=self.place, text=True, check=False,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        assert done.returncode == 0, done.stdout
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}"
+        return done.stdout
+
+
+def tutorial_is_so():
+    with tempfile.TemporaryDirectory(prefix="s4-docs-") as place:
+        tutorial = Tutorial(place)
+        tutorial.run(S4, "pack", "app.yaml", "shop.so", "-o", "shop.s4r")
+        outputs = re.findall(r"^```rows (\w+)\n(.*?)^```", tutorial.text, re.DOTALL | re.MULTILINE)
+        assert len(outputs) == 2, outputs
+        for name, rows in outputs:
+            found = tutorial.run(S4, "run", "shop.s4r", "--inject", "clicks=clicks.jsonl",
+                                 "--output", f"{name}=-")
+            assert found == rows, f"{name}: the page says\n{rows}the run\n{found}"
 
 
 def links_lead_somewhere():
@@ -92,7 +110,7 @@ def manifest_is_the_code():
     assert not missing, f"the page does not have {sorted(missing)}"
 
 
-TESTS = [tutorial_compiles, links_lead_somewhere, manifest_is_the_code]
+TESTS = [tutorial_is_so, links_lead_somewhere, manifest_is_the_code]
 
 
 def main():
