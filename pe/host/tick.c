@@ -176,8 +176,11 @@ uint64_t host_tick(void *user)
         if (app)
             sweep_one(worker, app);
     }
-    if (worker->index == 0)
-        host_drains_step(worker->engine); /* also while others keep this one from being idle */
+    if (worker->index == 0) { /* also while runs keep this one from being idle */
+        host_drains_step(worker->engine);
+        if (!worker->engine->options.feed_thread)
+            host_feeds_step(worker->engine);
+    }
     if (worker->due_us <= now_us) {
         worker->due_us = HOST_NEVER;
         for (uint32_t i = 0; i < ENGINE_APPS_MAX; i++) {
