@@ -25,6 +25,7 @@ void host_enter(struct host_worker *worker, struct host_partition *partition, ui
     ctx->emitter = &worker->emitters[app->number % ENGINE_APPS_MAX];
     ctx->emitter->now_us = now_us;
     ctx->run_us = partition->now_us;
+    ctx->yield = false;
     ctx->emission =
         (struct emission){ .time = partition->now_us, .keyless = partition->base.slot, .hop = 1 };
     emitter_source(ctx->emitter, partition->base.slot, partition->links_out);

@@ -179,7 +179,7 @@ HOT static uint32_t stretch_fast(struct host_ctx *ctx, const struct host_pair *p
     uint8_t dirty = ctx->prototype->dirty_flag;
     uint8_t hop = record_at(data, order[i])->hop;
     ctx->emission.hop = next_hop(record_at(data, order[i]));
-    for (; i < n; i++) {
+    for (; i < n && !ctx->yield; i++) {
         fetch_ahead(app, data, order, i, all, hearer);
         const struct record *record = record_at(data, order[i]);
         if (UNLIKELY(record->stream != stream || !link_is_next(&p->links_in, record)))
@@ -212,19 +212,20 @@ static bool dispatch_one(struct host_ctx *ctx, const struct record *record)
     return dispatch_slowly(ctx, record);
 }
 
-/* The records [i, n) of a run; order[n..all) are those of later runs. */
+/* The records [i, n) of a run; order[n..all) are those of later runs. Above the hard memory mark a
+ * run ends early at a record that filled a block, so that its app is paused in time. */
 static uint32_t dispatch_group(struct host_ctx *ctx, const char *data, const uint16_t *order,
                                uint32_t i, uint32_t n, uint32_t all)
 {
     const struct host_app *app = ctx->app;
-    while (i < n) {
+    while (i < n && !ctx->yield) {
         const struct record *record = record_at(data, order[i]);
         uint16_t stream = record->stream;
         uint32_t start = i;
         if (stream < app->n_pairs && app->pairs[stream].fast && !ctx->partition->resuming)
             i = stretch_fast(ctx, &app->pairs[stream], data, order, i, n, all);
         bool stalls = false;
-        if (i < n && (i == start || record_at(data, order[i])->stream == stream)) {
+        if (i < n && !ctx->yield && (i == start || record_at(data, order[i])->stream == stream)) {
             fetch_ahead(app, data, order, i, all, first_hearer(app, record));
             stalls = !dispatch_one(ctx, record_at(data, order[i]));
             i += !stalls;

@@ -43,6 +43,10 @@ void host_log(struct host_ctx *ctx, enum log_level level, const char *text)
 static void send_from_worker(void *user, struct block *block)
 {
     struct host_worker *worker = user;
+    if (UNLIKELY(host_memory(worker->engine) >= worker->engine->options.memory_hard)) {
+        worker->ctx.yield = true;
+        worker_yield(worker->actor);
+    }
     host_send(worker->engine, worker, block);
 }
 

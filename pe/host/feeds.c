@@ -119,7 +119,7 @@ static s4_status step_source(struct engine *engine, struct feeder *feeder)
 
 bool host_has_credit(const struct engine *engine)
 {
-    return block_pool_bytes(engine->pool) < engine->options.memory_soft;
+    return host_memory(engine) < engine->options.memory_soft;
 }
 
 static bool feed_has_credit(const struct feed_entry *entry)

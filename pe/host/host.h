@@ -269,6 +269,7 @@ struct host_ctx {
     uint8_t kind;
     bool asked;
     bool wait;
+    bool yield; /* memory is above the hard mark: the run goes on later */
     uint32_t touched;         /* a service did or failed what the call's end must know */
     s4_status failed;         /* the first failure of a service in this call */
     uint64_t outputs;         /* bit per output that this call published to */
@@ -348,6 +349,7 @@ struct engine {
     bool started;
     uint64_t started_us;
     uint64_t marks_us; /* worker 0: when the memory marks were looked at */
+    _Atomic size_t paused_bytes; /* of paused apps' blocks, then; relaxed, for host_memory */
 };
 
 /* ---- app.c --------------------------------------------------------------------------------- */
@@ -580,6 +582,9 @@ void host_probes_drop(struct host_partition *partition);
 bool host_drains_step(struct engine *engine);
 /* The threads have ended, or the app (if not NULL) takes no input any more. */
 void host_drains_cancel(struct engine *engine, struct host_app *app);
+/* The bytes in blocks that count against the marks: those of paused apps stay where they are, and must
+ * not hold the others up. */
+size_t host_memory(const struct engine *engine);
 /* Pauses and resumes apps by the memory marks. */
 void host_marks(struct host_worker *worker, uint64_t now_us);
 

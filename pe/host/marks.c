@@ -1,9 +1,10 @@
 /* The memory marks of a node, looked at by worker 0 once a millisecond, never per event.
  *
- * Above the soft mark sources get no credit (feeds.c, inject.c). Above the hard mark the app that
- * holds most is paused, with an alarm that names the stream, prototype and key at the head of its
- * longest queue; other apps go on, and nothing is dropped. It goes on when memory is below the soft
- * mark again.
+ * Above the soft mark sources get no credit (feeds.c, inject.c). Above the hard mark runs end at
+ * the next block that they fill, and the app that holds most is paused, with an alarm that names
+ * the stream, prototype and key at the head of its longest queue; nothing is dropped. Other apps go
+ * on: what a paused app holds no longer counts against the marks. It goes on when memory, its own
+ * included, is below the soft mark again.
  */
 #include "pe/host/host.h"
 
@@ -126,18 +127,36 @@ static void resume_apps(struct engine *engine)
     }
 }
 
+size_t host_memory(const struct engine *engine)
+{
+    size_t bytes = block_pool_bytes(engine->pool);
+    size_t paused = atomic_load_explicit(&engine->paused_bytes, memory_order_relaxed);
+    return bytes > paused ? bytes - paused : 0;
+}
+
+static void count_paused(struct engine *engine)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < ENGINE_APPS_MAX; i++) {
+        const struct host_app *app = host_app_at(engine, i);
+        if (app && atomic_load_explicit(&app->paused, memory_order_relaxed))
+            bytes += atomic_load_explicit(&app->queued, memory_order_relaxed);
+    }
+    atomic_store_explicit(&engine->paused_bytes, bytes, memory_order_relaxed);
+}
+
 void host_marks(struct host_worker *worker, uint64_t now_us)
 {
     struct engine *engine = worker->engine;
     if (worker->index != 0 || now_us - engine->marks_us < MARKS_EVERY_US)
         return;
     engine->marks_us = now_us;
-    size_t bytes = block_pool_bytes(engine->pool);
-    if (UNLIKELY(bytes >= engine->options.memory_hard)) {
+    count_paused(engine);
+    if (UNLIKELY(host_memory(engine) >= engine->options.memory_hard)) {
         struct host_app *app = heaviest(engine);
         if (app)
             pause_app(app);
-    } else if (bytes < engine->options.memory_soft) {
+    } else if (block_pool_bytes(engine->pool) < engine->options.memory_soft) {
         resume_apps(engine);
     }
 }

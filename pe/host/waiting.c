@@ -183,7 +183,7 @@ static void take_mail(struct host_ctx *ctx, struct host_prototype *prototype, ui
 static bool take_turn(struct host_ctx *ctx, struct host_prototype *prototype, uint32_t number)
 {
     struct instances *table = &ctx->partition->tables[prototype->number];
-    for (uint32_t n = 0; n < prototype->budget; n++) {
+    for (uint32_t n = 0; n < prototype->budget && !ctx->yield; n++) {
         if (!(instances_at(table, number)->flags & INSTANCE_LIVE) || is_waiting(table, number))
             return false;
         struct mailbox **at = host_mailbox(prototype, table, instances_at(table, number));

@@ -39,6 +39,7 @@ struct worker {
     uint64_t now_us;
     uint64_t tick_us; /* when ops->tick wants to be called */
     uint64_t flushed_us;
+    bool yields; /* no further run in this round */
     uint64_t ready_bits[WORKER_HOPS / 64];
     struct {
         struct partition *first;
@@ -377,7 +378,8 @@ bool worker_step(struct worker *worker)
     look_at_clock(worker);
     bool any = take_in(worker);
     uint32_t n = 0;
-    while (n < RUNS_PER_ROUND && execute_one(worker))
+    worker->yields = false;
+    while (n < RUNS_PER_ROUND && !worker->yields && execute_one(worker))
         n++;
     any |= n > 0;
     if (worker->now_us >= worker->tick_us) {
@@ -515,6 +517,11 @@ void worker_keep(struct worker *worker, struct block *block)
     block->next = NULL;
     *worker->kept_end = block;
     worker->kept_end = &block->next;
+}
+
+void worker_yield(struct worker *worker)
+{
+    worker->yields = true;
 }
 
 uint64_t worker_now_us(const struct worker *worker)

@@ -52,7 +52,7 @@ struct worker_ops {
      */
     struct partition *(*partition)(void *user, uint16_t app, uint16_t slot);
     /* Executes the run's records from run->done on; answers how many are done in total. Fewer than
-     * count: the partition has set `stalled`. */
+     * count: the partition has set `stalled`, or the run goes on later (worker_yield). */
     uint32_t (*records)(void *user, struct partition *partition, struct run *run);
     /* A block's records are in their partitions' runs. */
     void (*block_taken)(void *user, struct block *block);
@@ -95,6 +95,10 @@ void worker_drain_messages(struct worker *worker);
 
 /* Owner thread: the same without the inbox, for blocks from itself. */
 void worker_keep(struct worker *worker, struct block *block);
+
+/* Owner thread, within a run: it is the last of this round, so that the host gets to look around.
+ */
+void worker_yield(struct worker *worker);
 
 /* One round: takes in, executes a bounded number of runs, flushes, ticks. False: nothing to do.
  * Engines without threads call it. */
