@@ -12,7 +12,7 @@
 #include "runtime/base/hash.h"
 #include "runtime/base/mem.h"
 
-#define KEY_SLACK 16                  /* readable bytes behind each key */
+#define KEY_SLACK 16 /* readable bytes behind each key */
 #define KEYS_FEW  32 /* so many are compared one by one; more are found through a set */
 #define KEY_SIGN  (UINT64_C(1) << 63) /* flipped, so that bytes sort as numbers do */
 

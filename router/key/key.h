@@ -22,7 +22,8 @@
 #define KEY_PARTS_MAX 8
 #define KEY_DEPTH_MAX 8     /* components of a path "a.b.c" */
 #define KEYS_MAX      65536 /* distinct keys of one event and spec */
-#define KEYS_COMBINED_MAX (1u << 20) /* combinations of repeated parts' elements that are looked at */
+#define KEYS_COMBINED_MAX \
+    (1u << 20) /* combinations of repeated parts' elements that are looked at */
 
 struct key_part {
     const struct field *path[KEY_DEPTH_MAX]; /* messages, then the attribute */

@@ -9,7 +9,7 @@ extern const s4_app s4_plugin;
 /* What an event has its gate do. */
 enum gate_act {
     GATE_PASS = 0,
-    GATE_WAIT = 1,    /* up to GATE_WAIT_MAX: asks and waits so often, one after the other */
+    GATE_WAIT = 1, /* up to GATE_WAIT_MAX: asks and waits so often, one after the other */
     GATE_WAIT_MAX = 3,
     GATE_ASK = 4,     /* asks, and goes on */
     GATE_REFUSED = 5, /* asks and waits; the request fails */

@@ -12,8 +12,8 @@
 
 #include "tests/support/protos/keyed.pb-c.h"
 
-#define STEPS 250000 /* each with SPECS specifications */
-#define SPECS 4
+#define STEPS     250000 /* each with SPECS specifications */
+#define SPECS     4
 #define NAIVE_MAX 1000
 
 static const ProtobufCMessageDescriptor *const types[] = { &keyed__event__descriptor };
@@ -67,12 +67,14 @@ static const struct vector vectors[] = {
     { "i64", "-9223372036854775808", FORM("\0\0\0\0\0\0\0\0"), 0xc77b3abb6f87acd9u },
     { "i64", "9223372036854775807", FORM("\xff\xff\xff\xff\xff\xff\xff\xff"), 0x5111c7e47d784413u },
     { "u32", "4294967295", FORM("\x80\0\0\0\xff\xff\xff\xff"), 0x857ccb65ab648145u },
-    { "u64", "18446744073709551615", FORM("\x7f\xff\xff\xff\xff\xff\xff\xff"), 0xf832fc1d899fe591u },
+    { "u64", "18446744073709551615", FORM("\x7f\xff\xff\xff\xff\xff\xff\xff"),
+      0xf832fc1d899fe591u },
     { "yes", "1", FORM("\x80\0\0\0\0\0\0\1"), 0xce5e29c5f1ee5d11u },
     { "colour", "-5", FORM("\x7f\xff\xff\xff\xff\xff\xff\xfb"), 0xbea39dcaa037aa48u },
     { "text,i32", "alice,7", FORM("\5\0alice\10\0\x80\0\0\0\0\0\0\7"), 0xddc353b4366e8609u },
     { "i32,text", "7,", FORM("\10\0\x80\0\0\0\0\0\0\7\0\0"), 0x5bd22b44b9e86c8du },
-    { "text,given,u32", "a\\,b,\\\\,1", FORM("\3\0a,b\1\0\\\10\0\x80\0\0\0\0\0\0\1"), 0xbfeb5095cc8727c6u },
+    { "text,given,u32", "a\\,b,\\\\,1", FORM("\3\0a,b\1\0\\\10\0\x80\0\0\0\0\0\0\1"),
+      0xbfeb5095cc8727c6u },
 };
 
 START_TEST(the_form_is_kept)
@@ -257,10 +259,30 @@ static bool naive_keys(struct naive *naive, const char *spec, const void *messag
 /* ---- the oracle ---------------------------------------------------------------------------- */
 
 static const char *const paths[] = {
-    "text",   "blob",       "i32",        "s32",          "sf32",             "u32",
-    "f32",    "i64",        "s64",        "sf64",         "u64",              "f64",
-    "yes",    "colour",     "inner.name", "inner.number", "inner.inner.name", "inner.names",
-    "texts",  "numbers",    "colours",    "blobs",        "given",            "inner.inner.inner.names",
+    "text",
+    "blob",
+    "i32",
+    "s32",
+    "sf32",
+    "u32",
+    "f32",
+    "i64",
+    "s64",
+    "sf64",
+    "u64",
+    "f64",
+    "yes",
+    "colour",
+    "inner.name",
+    "inner.number",
+    "inner.inner.name",
+    "inner.names",
+    "texts",
+    "numbers",
+    "colours",
+    "blobs",
+    "given",
+    "inner.inner.inner.names",
 };
 
 static void same_keys(const struct naive *naive, s4_status status)
@@ -321,8 +343,8 @@ static void oracle_step(struct naive *naive, bool texts)
     ProtobufCMessage *message =
         message_random(&keyed__event__descriptor, &bench.rng, &bench.messages, 4, 0xaa);
     char *at = start_record(bench.room[0], RECORD_KEY);
-    int64_t size = codec_put(codec)(codec, message, bench.room[0], at,
-                                    bench.room[0] + RECORD_ROOM, &codec_no_alias);
+    int64_t size = codec_put(codec)(codec, message, bench.room[0], at, bench.room[0] + RECORD_ROOM,
+                                    &codec_no_alias);
     WANT(size >= 0);
     struct record *record = (struct record *)(void *)bench.room[0];
     record->len += (uint32_t)size;
@@ -391,7 +413,8 @@ START_TEST(a_specification_has_limits)
 {
     struct key_spec spec;
     struct diag diag = { 0 };
-    ck_assert_int_eq(key_spec_compile(type, "i32,i32,i32,i32,i32,i32,i32,i32", &spec, &diag), S4_OK);
+    ck_assert_int_eq(key_spec_compile(type, "i32,i32,i32,i32,i32,i32,i32,i32", &spec, &diag),
+                     S4_OK);
     ck_assert_int_eq(key_spec_compile(type, "i32,i32,i32,i32,i32,i32,i32,i32,i32", &spec, &diag),
                      S4_TOO_LARGE);
     const char *deep = "inner.inner.inner.inner.inner.inner.inner.name";
@@ -467,8 +490,8 @@ END_TEST
 
 START_TEST(numbers_of_any_width_meet)
 {
-    static const char *const wide[] = { "i32", "s32", "sf32", "u32", "f32", "i64",
-                                        "s64", "sf64", "u64", "f64" };
+    static const char *const wide[] = { "i32", "s32", "sf32", "u32", "f32",
+                                        "i64", "s64", "sf64", "u64", "f64" };
     Keyed__Event event = KEYED__EVENT__INIT;
     event.i32 = event.s32 = event.sf32 = 70000;
     event.u32 = event.f32 = 70000;
@@ -490,9 +513,14 @@ START_TEST(texts_that_are_no_keys_are_refused)
         const char *spec, *text;
         s4_status status;
     } bad[] = {
-        { "i32", "", S4_TYPE },       { "i32", "x", S4_TYPE },    { "i32", "1x", S4_TYPE },
-        { "u64", "-1", S4_TYPE },     { "yes", "maybe", S4_TYPE }, { "text,i32", "a", S4_MALFORMED },
-        { "i32,i32", "1", S4_MALFORMED }, { "colour", "PINK", S4_TYPE },
+        { "i32", "", S4_TYPE },
+        { "i32", "x", S4_TYPE },
+        { "i32", "1x", S4_TYPE },
+        { "u64", "-1", S4_TYPE },
+        { "yes", "maybe", S4_TYPE },
+        { "text,i32", "a", S4_MALFORMED },
+        { "i32,i32", "1", S4_MALFORMED },
+        { "colour", "PINK", S4_TYPE },
         { "i64", "9223372036854775808", S4_TYPE },
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {

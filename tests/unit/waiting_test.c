@@ -1,6 +1,6 @@
 /* Instances that wait, against a naive queue per key: a million events, each of which may have its
- * instance ask, wait (several times over), fail or be removed; answers come in drawn order. Where mail
- * is dropped, the model knows exactly which. */
+ * instance ask, wait (several times over), fail or be removed; answers come in drawn order. Where
+ * mail is dropped, the model knows exactly which. */
 #include "tests/support/suite.h"
 
 #include <stdatomic.h>
@@ -13,11 +13,11 @@
 #include "tests/support/gates_app.h"
 #include "tests/support/rig.h"
 
-#define GATES      300u
-#define EVENTS     180000u /* per arrangement; there are six */
-#define BATCH_MAX  1500u
-#define MAIL_MAX   8u
-#define PENDING    200u    /* answers that stay out after a round, at most */
+#define GATES     300u
+#define EVENTS    180000u /* per arrangement; there are six */
+#define BATCH_MAX 1500u
+#define MAIL_MAX  8u
+#define PENDING   200u /* answers that stay out after a round, at most */
 
 enum policy { BLOCK, DEAD_LETTER, DROP_OLDEST };
 static const char *const policy_names[] = { "block", "dead_letter", "drop_oldest" };
@@ -29,7 +29,7 @@ struct step {
 
 /* What a gate was seen to take, in the engine or in the model. */
 struct history {
-    uint64_t sum;    /* of the order */
+    uint64_t sum; /* of the order */
     uint32_t steps;
     uint32_t last;
 };
@@ -56,7 +56,7 @@ static _Atomic uint64_t answers;
 static uint64_t most_mail;
 static uint32_t parked_after = 255;
 static char order[64]; /* of gates, in limits' tests */
-static bool is_exact; /* the model follows every event */
+static bool is_exact;  /* the model follows every event */
 static struct rig rig;
 static struct rng rng;
 
@@ -214,7 +214,8 @@ static void feed_steps(const struct scripted *script, uint32_t n)
 {
     struct diag diag = { 0 };
     struct steps_feed f = { .feed = { .step = steps_step, .closed = steps_closed },
-                            .script = script, .left = n };
+                            .script = script,
+                            .left = n };
     writer_init(&f.writer);
     if (engine_feed(rig.engine, rig.name, "steps", &f.feed, &diag) != S4_OK)
         ck_abort_msg("%s", diag.text);
@@ -297,8 +298,11 @@ static void start(const struct arrangement *arrangement, uint32_t slots, bool th
              "app: gates\nversion: 1.0.0\nparked_after: %u\nprototypes:\n  all:\n"
              "    budget: %u\n    mailbox: {max: %u, full: %s}\n",
              parked_after, now.budget, now.mail_max, policy_names[now.policy]);
-    struct rig_options options = { .app = &s4_plugin, .manifest = manifest, .slots = slots,
-                                   .block_size = 4096, .threads = threads,
+    struct rig_options options = { .app = &s4_plugin,
+                                   .manifest = manifest,
+                                   .slots = slots,
+                                   .block_size = 4096,
+                                   .threads = threads,
                                    .workers = threads ? 2 : 1 };
     rig_start(&rig, &options);
 }
@@ -334,7 +338,7 @@ static void run_oracle(const struct arrangement *arrangement)
 START_TEST(a_million_events_against_a_queue_per_key)
 {
     static const struct arrangement all[] = {
-        { BLOCK, 5, 1 },       { BLOCK, 8, 4096 },       { DEAD_LETTER, 3, 1 },
+        { BLOCK, 5, 1 },          { BLOCK, 8, 4096 },    { DEAD_LETTER, 3, 1 },
         { DEAD_LETTER, 8, 4096 }, { DROP_OLDEST, 3, 1 }, { DROP_OLDEST, 8, 4096 },
     };
     rng_init(&rng, suite_seed());
@@ -344,10 +348,10 @@ END_TEST
 
 /* ---- limits, turn by turn ------------------------------------------------------------------ */
 
-#define FEED(...)                                                      \
-    do {                                                               \
-        static const struct scripted script_[] = { __VA_ARGS__ };      \
-        feed_steps(script_, ARRAY_LEN(script_));                       \
+#define FEED(...)                                                 \
+    do {                                                          \
+        static const struct scripted script_[] = { __VA_ARGS__ }; \
+        feed_steps(script_, ARRAY_LEN(script_));                  \
     } while (0)
 
 START_TEST(a_full_mailbox_stalls_its_partition_and_loses_nothing)
@@ -485,15 +489,14 @@ START_TEST(a_mailbox_has_limits)
     struct mailbox *box = mailbox_create();
     ck_assert_ptr_null(mailbox_pop(box));
     /* An empty one takes any single item. */
-    ck_assert_int_eq(mailbox_push(box, &limits, 1, 2, 3, "0123456789012345678901234567890123456789",
-                                  40), S4_OK);
+    ck_assert_int_eq(
+        mailbox_push(box, &limits, 1, 2, 3, "0123456789012345678901234567890123456789", 40), S4_OK);
     ck_assert_int_eq(mailbox_push(box, &limits, 1, 2, 3, "", 0), S4_FULL);
     mem_free(mailbox_pop(box));
     ck_assert_int_eq(mailbox_push(box, &limits, 1, 2, 3, "0123456789", 10), S4_OK);
     ck_assert_int_eq(mailbox_push(box, &limits, 1, 2, 3, "012345678901234567890", 21), S4_FULL);
     mem_fail_after(0);
-    ck_assert_int_eq(mailbox_push(box, &limits, 1, 2, 3, "01234567890123456789", 20),
-                     S4_NO_MEMORY);
+    ck_assert_int_eq(mailbox_push(box, &limits, 1, 2, 3, "01234567890123456789", 20), S4_NO_MEMORY);
     mem_fail_after(-1);
     ck_assert_int_eq(mailbox_push(box, &limits, 4, 5, 6, "01234567890123456789", 20), S4_OK);
     ck_assert_int_eq(mailbox_push(box, &limits, 1, 2, 3, "", 0), S4_FULL); /* two items */
