@@ -150,7 +150,7 @@ static s4_status read_more(struct inject *inject)
 {
     if (inject->at_end)
         return S4_END;
-    if (inject->from) {
+    if (inject->from && inject->input.data) {
         memmove(inject->input.data, inject->input.data + inject->from,
                 inject->input.size - inject->from);
         inject->input.size -= inject->from;

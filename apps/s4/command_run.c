@@ -31,10 +31,11 @@ enum { OPT_REJECTS = 0x100, OPT_FOR, OPT_STATS };
 static char *cut_name(const struct argp_state *state, const char *option, char *arg)
 {
     char *equals = strchr(arg, '=');
-    if (!equals || equals == arg || !equals[1])
-        command_usage(state, "--%s %s: wanted NAME=FILE", option, arg);
-    *equals = '\0';
-    return equals + 1;
+    if (equals && equals != arg && equals[1]) {
+        *equals = '\0';
+        return equals + 1;
+    }
+    command_usage(state, "--%s %s: wanted NAME=FILE", option, arg);
 }
 
 static void add_input(const struct argp_state *state, struct run *run, char *arg)

@@ -159,14 +159,13 @@ void client_listen(s4_client *client)
 /* Gives the reply to whom it belongs. */
 static void hand_out(s4_client *client, S4__Control__Reply *reply)
 {
-    if (reply->status == S4_AGAIN) { /* a sign of life */
-        control_reply_destroy(reply);
-    } else if (reply->id && reply->id == client->call_id) {
+    bool sign_of_life = reply->status == S4_AGAIN;
+    if (!sign_of_life && reply->id && reply->id == client->call_id) {
         control_reply_destroy(client->reply);
         client->reply = reply;
         client->call_id = 0;
-    } else if (!flight_answered(client, reply)) {
-        control_reply_destroy(reply); /* to a call that was given up, or to a batch sent twice */
+    } else if (sign_of_life || !flight_answered(client, reply)) {
+        control_reply_destroy(reply); /* also to a call that was given up, a batch sent twice */
     }
 }
 

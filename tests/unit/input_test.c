@@ -112,6 +112,7 @@ static void slice_in_pieces(enum input_format format, const char *bytes, size_t 
         struct slice slice;
         s4_status status = slice_next(format, &at, bytes + there, there == size, &slice, NULL);
         if (status == S4_AGAIN) {
+            CHECK(rng);
             there += 1 + rng_below(rng, size_min(size - there, 40));
             continue;
         }
