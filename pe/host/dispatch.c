@@ -325,7 +325,7 @@ static bool flush(void *user)
     struct host_worker *worker = user;
     bool any = false;
     for (uint32_t i = 0; i < ENGINE_APPS_MAX; i++)
-        if (worker->emitters[i].n_open)
+        if (host_app_at(worker->engine, i) && worker->emitters[i].n_open)
             any |= emitter_flush(&worker->emitters[i]);
     return any;
 }
