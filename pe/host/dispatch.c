@@ -317,7 +317,10 @@ static void block_done(void *user, struct block *block)
         return;
     counter *done = &host_counters(worker, app)->blocks_done;
     atomic_store_explicit(done, count_get(done) + 1, memory_order_release); /* drain reads it */
-    atomic_fetch_sub_explicit(&app->queued, block->capacity, memory_order_relaxed);
+    uint64_t queued =
+        atomic_fetch_sub_explicit(&app->queued, block->capacity, memory_order_relaxed);
+    if (worker->engine->options.feed_thread && queued < HOST_FEED_WINDOW / 2)
+        inbox_wake(&worker->engine->feed_inbox); /* it has credit again; a load if it is awake */
 }
 
 static bool flush(void *user)

@@ -10,11 +10,10 @@
 #include <poll.h>
 
 #define FEED_BUDGET 1024u /* events per step */
-#define FEED_BATCH                                                                              \
-    256u                        /* events that share a keyless slot: fixed, so that it does not \
-                                   depend on how the feed is stepped */
-#define FEED_WINDOW   (4 * MIB) /* of an app's blocks on their way, before its feeds wait */
-#define FEED_RETRY_US 1000u     /* a feed that had nothing is asked again after this */
+#define FEED_BATCH                                                                          \
+    256u                    /* events that share a keyless slot: fixed, so that it does not \
+                               depend on how the feed is stepped */
+#define FEED_RETRY_US 1000u /* a feed that had nothing is asked again after this */
 
 struct feeder {
     struct host_app *app;
@@ -126,7 +125,7 @@ static bool feed_has_credit(const struct feed_entry *entry)
 {
     const struct host_app *app = entry->feeder.app;
     if (atomic_load_explicit(&app->paused, memory_order_relaxed) ||
-        atomic_load_explicit(&app->queued, memory_order_relaxed) >= FEED_WINDOW)
+        atomic_load_explicit(&app->queued, memory_order_relaxed) >= HOST_FEED_WINDOW)
         return false;
     return host_has_credit(app->engine) || (entry->feeder.stream && entry->feeder.stream->shed);
 }

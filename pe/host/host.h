@@ -25,9 +25,10 @@
 #include "runtime/base/mem.h"
 #include "runtime/base/rng.h"
 
-#define HOST_AHEAD_INDEX  16  /* records ahead whose index word is fetched */
-#define HOST_AHEAD_ENTRY  8   /* and whose entry is */
-#define HOST_SAMPLE       256 /* one run in so many is timed */
+#define HOST_AHEAD_INDEX  16        /* records ahead whose index word is fetched */
+#define HOST_AHEAD_ENTRY  8         /* and whose entry is */
+#define HOST_SAMPLE       256       /* one run in so many is timed */
+#define HOST_FEED_WINDOW  (4 * MIB) /* of an app's blocks on their way, before its feeds wait */
 #define HOST_NEVER        UINT64_MAX
 #define HOST_END_OF_TIME  (UINT64_MAX - 1)
 #define HOST_CAUSE_MAX    256
@@ -269,7 +270,7 @@ struct host_ctx {
     uint8_t kind;
     bool asked;
     bool wait;
-    bool yield; /* memory is above the hard mark: the run goes on later */
+    bool yield;               /* memory is above the hard mark: the run goes on later */
     uint32_t touched;         /* a service did or failed what the call's end must know */
     s4_status failed;         /* the first failure of a service in this call */
     uint64_t outputs;         /* bit per output that this call published to */
@@ -348,7 +349,7 @@ struct engine {
     _Atomic bool faulted;
     bool started;
     uint64_t started_us;
-    uint64_t marks_us; /* worker 0: when the memory marks were looked at */
+    uint64_t marks_us;           /* worker 0: when the memory marks were looked at */
     _Atomic size_t paused_bytes; /* of paused apps' blocks, then; relaxed, for host_memory */
 };
 
@@ -582,8 +583,8 @@ void host_probes_drop(struct host_partition *partition);
 bool host_drains_step(struct engine *engine);
 /* The threads have ended, or the app (if not NULL) takes no input any more. */
 void host_drains_cancel(struct engine *engine, struct host_app *app);
-/* The bytes in blocks that count against the marks: those of paused apps stay where they are, and must
- * not hold the others up. */
+/* The bytes in blocks that count against the marks: those of paused apps stay where they are, and
+ * must not hold the others up. */
 size_t host_memory(const struct engine *engine);
 /* Pauses and resumes apps by the memory marks. */
 void host_marks(struct host_worker *worker, uint64_t now_us);
