@@ -271,14 +271,15 @@ static s4_status build_type(struct schema *schema, const struct finder *finder, 
     struct type *type = &schema->types[index];
     const ProtobufCMessageDescriptor *from = finder->messages[index];
     uint16_t order[SCHEMA_FIELDS_MAX];
+    unsigned n = from->n_fields;
     TRY(check_supported(from, diag));
-    for (unsigned i = 0; i < from->n_fields; i++)
+    for (unsigned i = 0; i < n; i++)
         order[i] = (uint16_t)i;
     const ProtobufCFieldDescriptor *all = from->fields;
-    if (from->n_fields > 1)
-        qsort_r(order, from->n_fields, sizeof *order, fields_in_struct, &all);
-    TRY(schema_take_fields(schema, index, from->n_fields));
-    for (unsigned i = 0; i < from->n_fields; i++) {
+    if (n > 1)
+        qsort_r(order, n, sizeof *order, fields_in_struct, &all);
+    TRY(schema_take_fields(schema, index, n));
+    for (unsigned i = 0; i < n; i++) {
         const ProtobufCFieldDescriptor *here = &all[order[i]];
         struct field *field = &schema->fields[index][i];
         TRY(build_field(schema, finder, here, field));
