@@ -23,7 +23,7 @@ void engine_fault(struct engine *engine, const char *format, ...)
     char text[512];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args); /* NOLINT(clang-analyzer-valist.Uninitialized) */
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
     log_write(engine->options.log, LOG_ERROR, "%s", text);
     if (atomic_exchange(&engine->faulted, true))

@@ -54,7 +54,7 @@ void rig_feed(struct rig *rig, const char *stream, const char *lines);
 s4_status rig_inject(struct rig *rig, const char *stream, uint64_t producer, uint64_t number,
                      const char *lines, enum injection_ack ack);
 /* Waits until nothing is in flight; with `finish`, ends the input. */
-s4_status rig_drain(struct rig *rig, bool finish, struct engine_drained *drained);
+s4_status rig_drain(struct rig *rig, bool finish, struct engine_drained *what);
 
 /* The rows of an output ("dead_letters" too), sorted, as JSON lines; the caller frees it. */
 char *rig_rows(struct rig *rig, const char *output);
