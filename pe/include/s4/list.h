@@ -115,7 +115,7 @@ S4_MUST_USE_ static inline s4_status s4_list_load_(s4_ctx *ctx, s4_loader *loade
      s4_list_insert_((ctx), &(l)->list, sizeof *(l)->items, (at), (item)))
 
 /* Takes the last item off: a pointer to it, or NULL from an empty list. */
-#define s4_list_pop(l) ((__typeof__((l)->items))s4_list_pop_(&(l)->list, sizeof *(l)->items))
+#define s4_list_pop(l) ((__typeof__((l)->items))(s4_list_pop_(&(l)->list, sizeof *(l)->items)))
 
 /* Removes item `at`; those behind it move up. */
 #define s4_list_remove(l, at) s4_list_remove_(&(l)->list, sizeof *(l)->items, (at))

@@ -251,11 +251,11 @@ S4_MUST_USE_ static inline s4_status s4_map_load_(s4_ctx *ctx, s4_loader *loader
 /* The key's value; a zeroed one is made where there is none. The key is copied. NULL: no memory, or
  * a key over S4_MAP_KEY_MAX. */
 #define s4_map_put(ctx, m, key, len) \
-    ((__typeof__((m)->values))s4_map_put_((ctx), &(m)->map, sizeof *(m)->values, (key), (len)))
+    ((__typeof__((m)->values))(s4_map_put_((ctx), &(m)->map, sizeof *(m)->values, (key), (len))))
 
 /* The key's value, or NULL. */
 #define s4_map_find(m, key, len) \
-    ((__typeof__((m)->values))s4_map_find_(&(m)->map, sizeof *(m)->values, (key), (len)))
+    ((__typeof__((m)->values))(s4_map_find_(&(m)->map, sizeof *(m)->values, (key), (len))))
 
 /* Whether the key was there. */
 #define s4_map_remove(m, key, len) s4_map_remove_(&(m)->map, (key), (len))

@@ -107,10 +107,11 @@ S4_MUST_USE_ static inline s4_status s4_ring_load_(s4_ctx *ctx, s4_loader *loade
     ((void)sizeof((r)->items == (item)), s4_ring_push_(&(r)->ring, sizeof *(r)->items, (item)))
 
 /* Takes the oldest off: a pointer to it, or NULL from an empty ring. */
-#define s4_ring_pop(r) ((__typeof__((r)->items))s4_ring_pop_(&(r)->ring, sizeof *(r)->items))
+#define s4_ring_pop(r) ((__typeof__((r)->items))(s4_ring_pop_(&(r)->ring, sizeof *(r)->items)))
 
 /* Item i, 0 is the oldest; NULL beyond the newest. */
-#define s4_ring_at(r, i) ((__typeof__((r)->items))s4_ring_at_(&(r)->ring, sizeof *(r)->items, (i)))
+#define s4_ring_at(r, i) \
+    ((__typeof__((r)->items))(s4_ring_at_(&(r)->ring, sizeof *(r)->items, (i))))
 
 /* Frees its memory; a ring without room is left. */
 static inline void s4_ring_fini_(s4_ctx *ctx, struct s4_ring *ring)
