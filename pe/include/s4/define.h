@@ -8,7 +8,8 @@
  *     S4_TABLE(counts, Count, count, "word");
  *     S4_CLASS(counter, struct counter, S4_FLAT, .output = counter_output);
  *     S4_PROTOTYPE(counters, counter, S4_ON(counter, on_word, words, "text"));
- *     S4_APP(wordcount, .prototypes = S4_LIST(&counters), S4_COUNT...)   see below
+ *     S4_APP(wordcount, S4_STREAMS(&words.base), S4_PROTOTYPES(&counters),
+ *            S4_OUTPUTS(&counts.base));
  */
 #ifndef S4_DEFINE_H
 #define S4_DEFINE_H
@@ -145,25 +146,30 @@
 #define S4_ON_ANY(class_, handler, stream)       S4_ON_(class_, handler, stream, S4_KEYLESS, NULL)
 #define S4_ON_BROADCAST(class_, handler, stream) S4_ON_(class_, handler, stream, S4_BROADCAST, NULL)
 
-#define S4_PROTOTYPE_(var, class_, more, ...)                                             \
-    static const s4_subscription var##_subscriptions_[] = { __VA_ARGS__ };                \
-    static const s4_prototype var = { .size = sizeof(s4_prototype),                       \
-                                      .name = #var,                                       \
-                                      .of = (const s4_class *)(const void *)&(class_),    \
-                                      .subscriptions = var##_subscriptions_,              \
-                                      .n_subscriptions = sizeof(var##_subscriptions_) /   \
-                                                         sizeof(var##_subscriptions_[0]), \
-                                      S4_MORE_ more }
-#define S4_MORE_(...) __VA_ARGS__ /* what came in parentheses, so that its commas held together */
+/* All but what may follow and the closing brace: what follows has commas that no macro's arguments
+ * may see. */
+#define S4_PROTOTYPE_(var, class_, ...)                                                 \
+    static const s4_subscription var##_subscriptions_[] = { __VA_ARGS__ };              \
+    static const s4_prototype var = { .size = sizeof(s4_prototype),                     \
+                                      .name = #var,                                     \
+                                      .of = (const s4_class *)(const void *)&(class_),  \
+                                      .subscriptions = var##_subscriptions_,            \
+                                      .n_subscriptions = sizeof(var##_subscriptions_) / \
+                                                         sizeof(var##_subscriptions_[0])
 
 /* A prototype of a class: its subscriptions. */
-#define S4_PROTOTYPE(var, class_, ...) S4_PROTOTYPE_(var, class_, (), __VA_ARGS__)
+#define S4_PROTOTYPE(var, class_, ...)      \
+    S4_PROTOTYPE_(var, class_, __VA_ARGS__) \
+    }
 /* The same with a policy: S4_PROTOTYPE_WITH(p, class, S4_POLICY(.ttl_us = ...), subscriptions). */
-#define S4_PROTOTYPE_WITH(var, class_, more, ...) S4_PROTOTYPE_(var, class_, more, __VA_ARGS__)
+#define S4_PROTOTYPE_WITH(var, class_, more, ...) \
+    S4_PROTOTYPE_(var, class_, __VA_ARGS__), more \
+    }
 /* One instance per app, made at the start, that hears all of its streams. */
-#define S4_PROTOTYPE_SINGLETON(var, class_, ...) \
-    S4_PROTOTYPE_(var, class_, (.singleton = true), __VA_ARGS__)
-#define S4_POLICY(...) (.policy = { __VA_ARGS__ })
+#define S4_PROTOTYPE_SINGLETON(var, class_, ...)               \
+    S4_PROTOTYPE_(var, class_, __VA_ARGS__), .singleton = true \
+    }
+#define S4_POLICY(...) .policy = { __VA_ARGS__ }
 
 /* ---- the app ------------------------------------------------------------------------------- */
 
