@@ -49,7 +49,8 @@ s4_status feeder_give(struct feeder *feeder, const struct value *event)
 {
     struct host_app *app = feeder->app;
     struct emitter *emitter = &app->feed_emitter;
-    if (feeder->stream->shed && !host_has_credit(app->engine)) {
+    if (feeder->stream->shed && (!host_has_credit(app->engine) ||
+                                 atomic_load_explicit(&app->paused, memory_order_relaxed))) {
         count_add(&feed_counters(feeder)->shed, 1);
         return S4_OK;
     }
@@ -124,10 +125,12 @@ bool host_has_credit(const struct engine *engine)
 static bool feed_has_credit(const struct feed_entry *entry)
 {
     const struct host_app *app = entry->feeder.app;
+    if (entry->feeder.stream && entry->feeder.stream->shed)
+        return true; /* waits for nobody: what there is no room for is shed at the door */
     if (atomic_load_explicit(&app->paused, memory_order_relaxed) ||
         atomic_load_explicit(&app->queued, memory_order_relaxed) >= HOST_FEED_WINDOW)
         return false;
-    return host_has_credit(app->engine) || (entry->feeder.stream && entry->feeder.stream->shed);
+    return host_has_credit(app->engine);
 }
 
 static void close_feed(struct feed_entry *entry, s4_status status)
