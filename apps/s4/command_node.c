@@ -204,14 +204,21 @@ static void step_stop(struct node *node)
         node->stop = NODE_ENDED;
 }
 
+/* Somebody may have to be told that he is waited for, or tried again. */
+static long patience_ms(const struct node *node)
+{
+    if (node->n_held_back)
+        return NODE_RETRY_MS;
+    return node->n_requests ? NODE_SIGN_US / 2000 : -1;
+}
+
 static int run(struct node *node)
 {
     while (node->stop != NODE_ENDED) {
         zmq_pollitem_t items[] = { { .socket = node->socket, .events = ZMQ_POLLIN },
                                    { .fd = node->wake, .events = ZMQ_POLLIN },
                                    { .fd = node->signals, .events = ZMQ_POLLIN } };
-        long timeout_ms = node->n_held_back ? NODE_RETRY_MS : (long)(NODE_SIGN_US / 4000);
-        int ready = zmq_poll(items, ARRAY_LEN(items), timeout_ms);
+        int ready = zmq_poll(items, ARRAY_LEN(items), patience_ms(node));
         eventfd_t count;
         if (ready > 0 && items[1].revents)
             eventfd_read(node->wake, &count);
@@ -246,11 +253,12 @@ static void answer_all(struct node *node)
     }
 }
 
-/* The engine is stopped first: no upcall comes after that, so nobody uses a request any more. */
+/* What a job thread is at is waited for, since it needs the workers; after the engine has stopped no
+ * upcall comes any more, so nobody uses a request. */
 static void end(struct node *node)
 {
-    engine_stop(node->engine);
     node_jobs_stop(node);
+    engine_stop(node->engine);
     take_alarms(node);
     answer_all(node);
     for (size_t i = 0; i < ENGINE_APPS_MAX; i++)

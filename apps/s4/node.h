@@ -4,12 +4,12 @@
  *                          |    ^    ^                   |
  *                          |    |    '---- done list ----'  upcalls, on the engine's threads
  *                          v    '--------- done list ----.
- *                        job thread: deploys, undeploys, renders queries
+ *                        two job threads: one changes apps, one reads status and rows
  *
  * The control thread owns sockets, requests and the list of apps; it never waits for anything but
- * poll. Whatever takes time happens in the engine or on the job thread, and comes back through the
- * done list, which a request is in at most once. While a request waits, its client is told so every
- * second (status AGAIN). Functions without another word are the control thread's.
+ * poll. Whatever takes time happens in the engine or on a job thread, and comes back through the
+ * done list, which a request is in at most once. While a request waits, its client is told so again
+ * and again (status AGAIN). Functions without another word are the control thread's.
  */
 #ifndef APPS_S4_NODE_H
 #define APPS_S4_NODE_H
@@ -26,7 +26,7 @@
 
 #define NODE_REQUESTS_MAX  1024        /* under way, of all clients */
 #define NODE_WAITING_BYTES (256 * MIB) /* of batches that wait for memory; more are refused */
-#define NODE_SIGN_US       1000000     /* how often a waiting client is told */
+#define NODE_SIGN_US       250000      /* how often a waiting client is told */
 #define NODE_RETRY_MS      5           /* how often a batch that waits for memory is tried again */
 
 struct node;
@@ -50,7 +50,7 @@ struct request {
                                       what is asked of the app (undeploy) */
     bool gone;                     /* its peer cannot be reached */
 
-    /* Filled by an upcall or the job thread before it is done. */
+    /* Filled by an upcall or a job thread before it is done. */
     struct request *done_next;
     s4_status status;
     struct diag diag;
@@ -77,6 +77,15 @@ struct request {
     struct request *job_next;
 };
 
+/* A thread that does one thing after the other. */
+struct node_jobs {
+    pthread_mutex_t lock; /* of all below */
+    pthread_cond_t wake;
+    struct request *first, *last;
+    bool end;
+    pthread_t thread;
+};
+
 enum node_stop { NODE_RUNS, NODE_ENDS_SOURCES, NODE_DRAINS, NODE_ENDED };
 
 struct node {
@@ -101,13 +110,11 @@ struct node {
     enum node_stop stop;
     bool stopped_by_signal;
 
+    struct node_jobs changes, reads;
+
     pthread_mutex_t lock; /* of all below */
-    pthread_cond_t jobs_wake;
     struct request *done, *done_last;
-    struct request *jobs, *jobs_last;
-    bool jobs_end;
     bool drained; /* for the stop */
-    pthread_t job_thread;
 };
 
 /* node_place.c: takes the directory, binds the sockets. Answers an exit code; what is wrong is
@@ -131,10 +138,12 @@ void node_inject_finish(struct node *node, struct request *request);
 /* node_jobs.c; done is for any thread. */
 void node_jobs_start(struct node *node);
 void node_jobs_stop(struct node *node);
-void node_jobs_push(struct node *node, struct request *request);
+void node_jobs_push(struct node_jobs *jobs, struct request *request);
 void node_done(struct request *request);
 
-/* node_rows.c; any thread. They pack the reply into the request, or set its status and diag. */
+/* node_rows.c, node_status.c; any thread. They pack the reply into the request, or set its status
+ * and diag. */
+void node_status_pack(struct request *request);
 void node_rows_pack(struct request *request);
 void node_answer_pack(struct request *request, const struct value *value);
 

@@ -1,5 +1,6 @@
-/* The job thread: what takes long and may wait, one after the other, so that the control thread
- * stays free: bundles are opened, checked and deployed, apps undeployed, rows rendered. */
+/* The job threads: what takes long, one after the other, so that the control thread stays free. One
+ * opens, checks and deploys bundles and undeploys apps; the other reads, so that a bundle whose
+ * check takes its time keeps nobody from looking. */
 #include <sys/eventfd.h>
 
 #include "apps/s4/node.h"
@@ -20,17 +21,17 @@ void node_done(struct request *request)
     eventfd_write(node->wake, 1);
 }
 
-void node_jobs_push(struct node *node, struct request *request)
+void node_jobs_push(struct node_jobs *jobs, struct request *request)
 {
     request->job_next = NULL;
-    pthread_mutex_lock(&node->lock);
-    if (node->jobs)
-        node->jobs_last->job_next = request;
+    pthread_mutex_lock(&jobs->lock);
+    if (jobs->first)
+        jobs->last->job_next = request;
     else
-        node->jobs = request;
-    node->jobs_last = request;
-    pthread_cond_signal(&node->jobs_wake);
-    pthread_mutex_unlock(&node->lock);
+        jobs->first = request;
+    jobs->last = request;
+    pthread_cond_signal(&jobs->wake);
+    pthread_mutex_unlock(&jobs->lock);
 }
 
 /* All problems of a bundle, one line each, as far as a diag holds them. */
@@ -76,45 +77,63 @@ static void run_job(struct request *request)
         request->status = engine_undeploy(request->node->engine, request->message->undeploy->app,
                                           &request->got.count, &request->diag);
         break;
+    case S4__CONTROL__REQUEST__WHAT_GET_STATUS:
+        node_status_pack(request);
+        break;
     default:
         node_rows_pack(request);
     }
 }
 
-static struct request *take_job(struct node *node)
+static struct request *take_job(struct node_jobs *jobs)
 {
-    pthread_mutex_lock(&node->lock);
-    while (!node->jobs && !node->jobs_end)
-        pthread_cond_wait(&node->jobs_wake, &node->lock);
-    struct request *request = node->jobs_end ? NULL : node->jobs;
+    pthread_mutex_lock(&jobs->lock);
+    while (!jobs->first && !jobs->end)
+        pthread_cond_wait(&jobs->wake, &jobs->lock);
+    struct request *request = jobs->end ? NULL : jobs->first;
     if (request)
-        node->jobs = request->job_next;
-    pthread_mutex_unlock(&node->lock);
+        jobs->first = request->job_next;
+    pthread_mutex_unlock(&jobs->lock);
     return request;
 }
 
 static void *run_jobs(void *arg)
 {
-    struct node *node = arg;
-    for (struct request *request; (request = take_job(node));) {
+    struct node_jobs *jobs = arg;
+    for (struct request *request; (request = take_job(jobs));) {
         run_job(request);
         node_done(request);
     }
     return NULL;
 }
 
+static void start(struct node_jobs *jobs)
+{
+    CHECK(pthread_mutex_init(&jobs->lock, NULL) == 0);
+    CHECK(pthread_cond_init(&jobs->wake, NULL) == 0);
+    CHECK(pthread_create(&jobs->thread, NULL, run_jobs, jobs) == 0);
+}
+
+static void stop(struct node_jobs *jobs)
+{
+    pthread_mutex_lock(&jobs->lock);
+    jobs->end = true;
+    pthread_cond_signal(&jobs->wake);
+    pthread_mutex_unlock(&jobs->lock);
+    pthread_join(jobs->thread, NULL);
+    pthread_cond_destroy(&jobs->wake);
+    pthread_mutex_destroy(&jobs->lock);
+}
+
 void node_jobs_start(struct node *node)
 {
     CHECK(pthread_mutex_init(&node->lock, NULL) == 0);
-    CHECK(pthread_cond_init(&node->jobs_wake, NULL) == 0);
-    CHECK(pthread_create(&node->job_thread, NULL, run_jobs, node) == 0);
+    start(&node->changes);
+    start(&node->reads);
 }
 
 void node_jobs_stop(struct node *node)
 {
-    pthread_mutex_lock(&node->lock);
-    node->jobs_end = true;
-    pthread_cond_signal(&node->jobs_wake);
-    pthread_mutex_unlock(&node->lock);
-    pthread_join(node->job_thread, NULL);
+    stop(&node->changes);
+    stop(&node->reads);
 }

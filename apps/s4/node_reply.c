@@ -52,6 +52,8 @@ void request_destroy(struct request *request)
     node->n_requests--;
     node->n_held_back -= request->held_back;
     node->waiting_bytes -= request->held_back ? request->bytes : 0;
+    if (request->message->what_case == S4__CONTROL__REQUEST__WHAT_QUERY)
+        query_pins_destroy(request->got.pins);
     injection_destroy(request->injection);
     free_rejects(request);
     plugin_release(request->plugin);

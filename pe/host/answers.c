@@ -232,13 +232,11 @@ s4_status engine_count(struct engine *engine, const char *app_name, const char *
 
 /* ---- status -------------------------------------------------------------------------------- */
 
-struct output_sums {
-    _Atomic uint64_t dropped, refused, timers;
-};
+#define SUMS_PATIENCE 20 /* times a millisecond: a handler may never return */
 
 static void sum_on_worker(struct host_worker *worker, struct host_app *app, void *user)
 {
-    struct output_sums *sums = user;
+    struct host_sums *sums = user;
     for (uint32_t slot = 0; slot < app->engine->map.slots; slot++) {
         struct host_partition *p = app->partitions[slot];
         if (!p || p->worker != worker)
@@ -252,6 +250,41 @@ static void sum_on_worker(struct host_worker *worker, struct host_app *app, void
             atomic_fetch_add(&sums->refused, c->refused);
         }
     }
+}
+
+static void sums_done(void *user)
+{
+    struct host_sums *sums = user;
+    atomic_store(&sums->asked, false);
+}
+
+/* Asks the workers, but does not wait for one that is busy with a long call: then what they said last
+ * is as good as it gets. */
+static void add_sums(struct host_app *app, struct engine_counters *c)
+{
+    struct engine *engine = app->engine;
+    struct host_sums *sums = &app->sums;
+    if (!atomic_load(&sums->asked)) {
+        sums->dropped = sums->refused = sums->timers = 0;
+        if (!engine->started || !engine->options.threads) {
+            for (uint32_t i = 0; i < engine->n_workers; i++)
+                sum_on_worker(&engine->workers[i], app, sums);
+        } else {
+            atomic_store(&sums->asked, true);
+            if (host_ask_workers(app, sum_on_worker, sums_done, sums) != S4_OK)
+                atomic_store(&sums->asked, false);
+        }
+    }
+    for (int i = 0; i < SUMS_PATIENCE && atomic_load(&sums->asked); i++)
+        host_control_wait(engine);
+    if (!atomic_load(&sums->asked)) {
+        sums->dropped_last = sums->dropped;
+        sums->refused_last = sums->refused;
+        sums->timers_last = sums->timers;
+    }
+    c->rows_dropped = sums->dropped_last;
+    c->rows_refused = sums->refused_last;
+    c->timers = sums->timers_last;
 }
 
 static void add_counters(const struct host_counters *from, const struct host_app *app,
@@ -303,11 +336,7 @@ static void app_status(struct host_app *app, struct engine_app_status *to)
         add_counters(host_counters(&engine->workers[i], app), app, to);
     add_counters(&app->feed_counters, app, to);
     to->counters.shed += count_get(&app->inject_shed);
-    struct output_sums sums = { 0 };
-    host_on_workers(app, sum_on_worker, &sums);
-    to->counters.rows_dropped = sums.dropped;
-    to->counters.rows_refused = sums.refused;
-    to->counters.timers = sums.timers;
+    add_sums(app, &to->counters);
 }
 
 s4_status engine_status(struct engine *engine, struct engine_status *status)

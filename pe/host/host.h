@@ -155,6 +155,13 @@ struct host_counters {
 
 struct host_partition;
 
+/* What only the workers know of an app's partitions, as far as they have answered. */
+struct host_sums {
+    _Atomic bool asked; /* the workers are adding; cleared by the last one */
+    _Atomic uint64_t dropped, refused, timers;
+    uint64_t dropped_last, refused_last, timers_last; /* under the engine's lock */
+};
+
 struct host_app {
     struct engine *engine;
     uint16_t number;
@@ -180,6 +187,7 @@ struct host_app {
     struct host_partition **partitions; /* [slots]; NULL where another node owns the slot */
     _Atomic bool paused;
     _Atomic bool closing;               /* no more input: undeploy */
+    struct host_sums sums;
     _Atomic uint64_t queued;            /* bytes of blocks on their way */
     _Atomic uint64_t outstanding;       /* requests */
     struct host_counters feed_counters; /* written by the intake's thread */

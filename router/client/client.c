@@ -3,9 +3,9 @@
  * One DEALER socket belongs to the thread that calls. A call sends its request and then receives
  * until its answer is there; answers to batches that come in between are handed to their callbacks
  * (client_inject.c). Whether the node lives is judged by silence: it answers at once or says AGAIN
- * every second, so `timeout_ms` without any message while one is awaited means that it is gone or
- * hung, whatever work it does; and a local one whose socket nobody holds open is gone at once.
- * Half-way there the unanswered batches are sent once more: harmless to a node that has them, a
+ * several times a second, so `timeout_ms` without any message while one is awaited means that it is
+ * gone or hung, whatever work it does; and a local one whose socket nobody holds open is gone at
+ * once. Half-way there the unanswered batches are sent once more: harmless to a node that has them, a
  * rescue where it was restarted.
  */
 #include "router/client/client_internal.h"

@@ -7,8 +7,11 @@ import json
 import os
 import signal
 import socket
+import subprocess
 
-from cluster import BUNDLE, LIMIT, Node, main, s4, test, until, write
+from cluster import BUNDLE, LIMIT, PLACE, S4, Node, environment, main, s4, test, until, write
+
+FOLDER = os.path.dirname(BUNDLE)
 
 
 @test
@@ -178,13 +181,70 @@ def what_does_not_speak_the_protocol_is_not_heard():
 
 
 @test
+def who_waits_for_memory_waits_and_all_is_accounted_for():
+    lines = write("many", '{"key":"%s"}\n' % ("k" * 1000) * 20000)
+    with Node("--memory-soft", "1M", "--memory-hard", "1G") as node:
+        node.s4("deploy", BUNDLE).expect(0)
+        node.s4("inject", "probe.items", "--ack", "taken", "--format", "json",
+                given='{"key":"stuck"}').expect(0)
+        with subprocess.Popen([S4, "inject", "probe.items", lines, "--format", "json", "--json",
+                               "--ack", "taken", "--timeout", "2s"], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, cwd=PLACE,
+                              env=environment(S4_NODE=node.dir)) as client:
+            until("memory", lambda: int(node.counters()["node.memory"]) >= 1 << 20)
+            begin = int(node.counters()["node.uptime_us"])
+            until("waiting", lambda: int(node.counters()["node.uptime_us"]) > begin + 3000000)
+            assert client.poll() is None, client.communicate()
+            assert int(node.counters()["node.memory"]) < 8 << 20
+            node.kill()
+            out, err = client.communicate(timeout=LIMIT)
+        counts = json.loads(out)
+        assert client.returncode == 69, err
+        assert counts["unacknowledged"] > 0, counts
+        assert counts["accepted"] + counts["unacknowledged"] == counts["lines"], counts
+
+
+@test
+def sources_run_end_and_are_ended():
+    with Node() as node:
+        node.s4("deploy", os.path.join(FOLDER, "ticker.s4r")).expect(0)
+        node.s4("drain", "ticker").expect(0)
+        rows = node.s4("query", "ticker.totals", "--json").expect(0).json()
+        assert [row["key"] for row in rows] == [str(i) for i in range(10)]
+        node.s4("undeploy", "ticker").expect(0)
+        node.s4("deploy", os.path.join(FOLDER, "endless.s4r")).expect(0)
+        ticks = lambda: int(node.counters()["ticker.injected"])
+        until("the source", lambda: ticks() > 0)
+        before = ticks()
+        until("more of it", lambda: ticks() > before)
+        node.s4("drain").expect(0)
+        after = ticks()
+        node.s4("drain", "--wait-only").expect(0)
+        assert ticks() == after
+        node.s4("stop").expect(0)
+        assert node.end() == 0, node.errors()
+
+
+@test
+def a_node_with_an_endless_source_stops():
+    with Node() as node:
+        node.s4("deploy", os.path.join(FOLDER, "endless.s4r")).expect(0)
+        node.s4("stop").expect(0)
+        assert node.end() == 0, node.errors()
+
+
+@test
 def apps_live_beside_each_other():
     with Node("--workers", 2, "--slots", 8) as node:
         node.s4("deploy", BUNDLE).expect(0)
         again = node.s4("deploy", BUNDLE)
         assert again.code == 1 and "probe" in again.err, again
+        node.s4("deploy", os.path.join(FOLDER, "ticker.s4r")).expect(0)
+        node.s4("inject", "probe.lines", given="x\n").expect(0)
+        node.s4("drain").expect(0)
         status = node.s4("status", "--json").expect(0).json()[0]
-        assert [app["app"] for app in status["apps"]] == ["probe"]
+        injected = {app["app"]: app["counters"]["injected"] for app in status["apps"]}
+        assert injected == {"probe": 1, "ticker": 12345}, status
         assert status["counters"]["workers"] == 2 and status["counters"]["slots"] == 8
         node.s4("stop", "--now").expect(0)
         assert node.end() == 0

@@ -3,10 +3,13 @@
 
     run_test.py S4 BUNDLE
 """
+import os
 import signal
 import subprocess
 
 from cluster import BUNDLE, LIMIT, PLACE, S4, environment, main, path, s4, test, write
+
+FOLDER = os.path.dirname(BUNDLE)
 
 
 @test
@@ -62,7 +65,7 @@ def a_flood_ends_with_the_alarm():
     done = s4("run", BUNDLE, "-i", "flood=-", "--format", "json", "--memory-soft", "1M",
               "--memory-hard", "4M", given='{"key":1}\n')
     assert done.code == 4, done
-    assert "alarm: probe: paused" in done.err, done
+    assert "alarm: probe: paused" in done.err and "stream flood" in done.err, done
     assert "paused at the hard memory mark" in done.err, done
 
 
@@ -70,6 +73,14 @@ def a_flood_ends_with_the_alarm():
 def time_ends_what_would_never_end():
     done = s4("run", BUNDLE, "--for", "100ms", "-o", "totals=-")
     assert done.expect(0).out == ""
+
+
+@test
+def a_source_runs_to_its_end_or_as_long_as_it_may():
+    done = s4("run", os.path.join(FOLDER, "ticker.s4r"), "-o", "totals=-", "--workers", 2)
+    assert sum(row["n"] for row in done.expect(0).json()) == 12345, done
+    done = s4("run", os.path.join(FOLDER, "endless.s4r"), "-o", "totals=-", "--for", "200ms")
+    assert len(done.expect(0).json()) == 10, done
 
 
 @test
