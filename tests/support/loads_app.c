@@ -3,7 +3,7 @@
 
 #include <s4/s4.h>
 
-#include "loads.pb-c.h"
+#include "tests/support/protos/loads.pb-c.h"
 
 S4_STREAM(plain, Loads__Load, loads__load);
 S4_STREAM(fans, Loads__Load, loads__load);

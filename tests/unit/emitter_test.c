@@ -10,7 +10,7 @@
 #include "runtime/base/mem.h"
 #include "tests/support/record_bench.h"
 
-#include "model.pb-c.h"
+#include "tests/support/protos/model.pb-c.h"
 
 #define WORKERS  3u
 #define SLOTS    16u
