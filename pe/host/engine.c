@@ -84,6 +84,7 @@ static s4_status worker_init(struct engine *engine, struct host_worker *w, uint3
     host_ctx_init(&w->ctx, w);
     arena_init(&w->arena);
     buffer_init(&w->row);
+    buffer_init(&w->links);
     keys_init(&w->keys);
     w->event = mem_aligned(CACHE_LINE, HOST_EVENT_SIZE + CACHE_LINE);
     return w->event ? S4_OK : S4_NO_MEMORY;
@@ -98,6 +99,7 @@ static void worker_fini(struct host_worker *w)
         buffer_fini(&w->key_parts[i]);
     arena_fini(&w->arena);
     buffer_fini(&w->row);
+    buffer_fini(&w->links);
     keys_fini(&w->keys);
     if (w->event)
         asan_unpoison(w->event, HOST_EVENT_SIZE);

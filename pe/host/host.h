@@ -186,7 +186,7 @@ struct host_app {
     void *data;                         /* s4_set_app_data */
     struct host_partition **partitions; /* [slots]; NULL where another node owns the slot */
     _Atomic bool paused;
-    _Atomic bool closing;               /* no more input: undeploy */
+    _Atomic bool closing; /* no more input: undeploy */
     struct host_sums sums;
     _Atomic uint64_t queued;            /* bytes of blocks on their way */
     _Atomic uint64_t outstanding;       /* requests */
@@ -302,9 +302,10 @@ struct host_worker {
     uint16_t emitter_app[ENGINE_APPS_MAX];
     struct host_counters counters[ENGINE_APPS_MAX];
     struct arena arena;
-    char *event;       /* scratch for decoded events, SCHEMA_IMAGE_MAX + base */
-    struct buffer row; /* scratch for encoded rows */
-    struct keys keys;  /* scratch for tables' keys */
+    char *event;         /* scratch for decoded events, SCHEMA_IMAGE_MAX + base */
+    struct buffer row;   /* scratch for encoded rows */
+    struct buffer links; /* scratch for a batch: the links' counters before it */
+    struct keys keys;    /* scratch for tables' keys */
     struct buffer key_parts[KEY_PARTS_MAX]; /* scratch for s4_key */
     uint64_t runs;                          /* for sampling */
     uint32_t sweep_at;                      /* the slot whose outputs are swept next */

@@ -291,8 +291,8 @@ static void take_batch(struct host_ctx *ctx, const struct record *record)
         return;
     }
     size_t size = ctx->app->engine->map.slots * sizeof(uint32_t);
-    buffer_clear(&ctx->worker->row);
-    char *before = buffer_room(&ctx->worker->row, size);
+    buffer_clear(&ctx->worker->links);
+    char *before = buffer_room(&ctx->worker->links, size);
     CHECK(before);
     memcpy(before, p->links_out, size);
     emit_events(ctx, batch);

@@ -6,6 +6,8 @@
 #include "tests/support/model_app.h"
 #include "tests/support/rig.h"
 
+#define RECORD_KEY_MAX_TEXT 4097 /* one more than a key may have */
+
 static struct rig rig;
 
 static void start(const char *manifest)
@@ -311,6 +313,27 @@ START_TEST(batches_are_taken_applied_and_never_twice)
 }
 END_TEST
 
+/* A batch's events that fail at the door write dead letters, which once shared a scratch with the
+ * counters that the batch's probes are found by. */
+START_TEST(a_batch_with_a_key_that_is_too_long)
+{
+    start(NULL);
+    struct buffer lines;
+    buffer_init(&lines);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(buffer_printf(&lines, "{\"user\":\"%0*d\",\"n\":1}\n{\"user\":\"k%d\"}\n",
+                                       RECORD_KEY_MAX_TEXT, 7, i),
+                         S4_OK);
+    }
+    ck_assert_ptr_nonnull(buffer_text(&lines));
+    ck_assert_int_eq(rig_inject(&rig, "ticks", 5, 1, lines.data, INJECTION_APPLIED), S4_OK);
+    ck_assert_uint_eq(rig_count(&rig, "dead_letters"), 3);
+    HAS("totals", "{\"key\":\"k2\",\"n\":1}");
+    buffer_fini(&lines);
+    rig_stop(&rig);
+}
+END_TEST
+
 START_TEST(apps_come_and_go)
 {
     start(NULL);
@@ -370,6 +393,7 @@ Suite *suite_build(void)
     suite_add(suite, "waiting", waiting_instances_keep_their_order, 20);
     suite_add(suite, "emits_max", emits_max_bounds_a_call, 20);
     suite_add(suite, "inject", batches_are_taken_applied_and_never_twice, 20);
+    suite_add(suite, "long_key", a_batch_with_a_key_that_is_too_long, 20);
     suite_add(suite, "apps", apps_come_and_go, 60);
     suite_add(suite, "threads", threads_give_the_same_rows, 60);
     return suite;
