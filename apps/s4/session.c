@@ -280,7 +280,8 @@ static bool is_there(struct session *session, const struct session_answer *answe
 static void wait_for_feeds(struct session *session)
 {
     uint64_t until = session->for_us ? session->begin_us + session->for_us : UINT64_MAX;
-    bool idle = session->open == 0 && session->for_us;
+    const S4__Graph__Source *source = session->bundle->graph->source;
+    bool idle = !session->n_feeds && !(source && source->present) && session->for_us;
     while ((idle || feeds_open(session)) && !session->paused && now_us() < until) {
         if (idle && session->interrupted)
             break;
