@@ -253,8 +253,8 @@ static void answer_all(struct node *node)
     }
 }
 
-/* What a job thread is at is waited for, since it needs the workers; after the engine has stopped no
- * upcall comes any more, so nobody uses a request. */
+/* What a job thread is at is waited for, since it needs the workers; after the engine has stopped
+ * no upcall comes any more, so nobody uses a request. */
 static void end(struct node *node)
 {
     node_jobs_stop(node);

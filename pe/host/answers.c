@@ -258,8 +258,8 @@ static void sums_done(void *user)
     atomic_store(&sums->asked, false);
 }
 
-/* Asks the workers, but does not wait for one that is busy with a long call: then what they said last
- * is as good as it gets. */
+/* Asks the workers, but does not wait for one that is busy with a long call: then what they said
+ * last is as good as it gets. */
 static void add_sums(struct host_app *app, struct engine_counters *c)
 {
     struct engine *engine = app->engine;

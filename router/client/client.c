@@ -5,8 +5,8 @@
  * (client_inject.c). Whether the node lives is judged by silence: it answers at once or says AGAIN
  * several times a second, so `timeout_ms` without any message while one is awaited means that it is
  * gone or hung, whatever work it does; and a local one whose socket nobody holds open is gone at
- * once. Half-way there the unanswered batches are sent once more: harmless to a node that has them, a
- * rescue where it was restarted.
+ * once. Half-way there the unanswered batches are sent once more: harmless to a node that has them,
+ * a rescue where it was restarted.
  */
 #include "router/client/client_internal.h"
 

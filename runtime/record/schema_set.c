@@ -113,7 +113,7 @@ static s4_status build_type(struct schema *schema, const struct set_name *from, 
 {
     struct type *type = &schema->types[index];
     const set_message *message = from->message;
-    uint16_t order[SCHEMA_FIELDS_MAX];
+    uint16_t order[SCHEMA_FIELDS_MAX] = { 0 };
     set_field *const *all = message->field;
     for (size_t i = 0; i < message->n_field; i++)
         order[i] = (uint16_t)i;

@@ -1,5 +1,5 @@
-/* A bundle with a source of its own: ticks, counted per key; so many as its parameter says, or without
- * end. */
+/* A bundle with a source of its own: ticks, counted per key; so many as its parameter says, or
+ * without end. */
 #include <s4/s4.h>
 
 #include "probe.pb-c.h"
