@@ -1,9 +1,11 @@
 /* Its constructor ends the process as if all were well. */
-#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "raw.h"
 
 __attribute__((constructor)) static void at_load(void)
 {
-    exit(0);
+    /* Not exit(): ThreadSanitizer would call leaving from inside dlopen a mistake of its own. */
+    syscall(SYS_exit_group, 0);
 }
