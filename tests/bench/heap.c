@@ -32,6 +32,8 @@ static void *take(size_t size, int flags)
     return p;
 }
 
+/* libc's and jemalloc's headers do not agree on the parameters' names.
+ * NOLINTBEGIN(readability-inconsistent-declaration-parameter-name) */
 SEEN void *malloc(size_t size)
 {
     return take(size, 0);
@@ -89,3 +91,4 @@ SEEN size_t malloc_usable_size(void *p)
 {
     return p ? sallocx(p, 0) : 0;
 }
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */

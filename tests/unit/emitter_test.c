@@ -275,6 +275,8 @@ static uint32_t one_call(void)
     } else {
         emitter_rollback(&emitter);
         struct state after = state_now();
+        /* state_now clears what lies between the members.
+         * NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
         WANT(memcmp(&before, &after, sizeof before) == 0);
     }
     WANT(memcmp(links, seqs, sizeof links) == 0);

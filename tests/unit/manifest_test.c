@@ -326,6 +326,7 @@ START_TEST(size_depth_and_values_are_bounded)
 END_TEST
 
 /* What the host and the outputs serve, they do not have to refuse again. */
+/* NOLINTNEXTLINE(misc-redundant-expression): that the two are equal is what is asserted. */
 _Static_assert(ROWS_MAX <= OUTPUT_ROWS_MAX && ROWS_BYTES_MAX <= OUTPUT_BYTES_MAX, "outputs");
 _Static_assert(INSTANCES_BOUND <= INSTANCES_MAX, "the instance table");
 _Static_assert(TTL_MAX_US / 1000 <= INSTANCES_TTL_MAX_MS, "ages");
