@@ -184,7 +184,6 @@ static s4_status build(struct engine *engine)
         return S4_NO_MEMORY;
     for (uint32_t slot = 0; slot < o->slots; slot++)
         engine->map.worker[slot] = slot_fixed_worker(slot, o->nodes, o->workers);
-    rng_init(&engine->seeds, o->seed);
     TRY(block_pool_create(o->block_size, &engine->pool));
     TRY(inbox_init(&engine->feed_inbox));
     engine->requests = o->requests;

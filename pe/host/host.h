@@ -147,7 +147,7 @@ struct host_prototype {
 struct host_counters {
     counter injected, applied, emitted, published, dead_letters, absent_keys, unheard, shed,
         duplicates, created, removed, instances, waiting, mailbox, mailbox_dropped, parked,
-        requests, answers, link_repeats, dropped, blocks_done, timers, state_bytes, alarms;
+        requests, answers, link_repeats, dropped, blocks_done, timers, state_bytes;
     struct {
         counter events, failures, created, removed, instances;
     } prototypes[GRAPH_PROTOTYPES_MAX];
@@ -238,7 +238,6 @@ struct host_partition {
     struct buffer producers; /* struct host_producer: the last batch per producer */
     uint64_t last_probe;
     struct buffer probes; /* struct probe: batches whose records are being applied */
-    uint64_t ended;       /* output calls were made for the end of input */
 };
 
 struct host_producer {
@@ -353,7 +352,6 @@ struct engine {
     pthread_mutex_t drains_lock;
     struct drain *drains;
     _Atomic uint32_t n_drains;
-    struct rng seeds; /* under lock */
     _Atomic bool stopping;
     _Atomic bool faulted;
     bool started;
