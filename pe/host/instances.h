@@ -213,8 +213,9 @@ uint32_t instances_oldest(struct instances *table);
 /* The oldest if it is due: last_ms + ttl_ms <= now_ms. INSTANCE_NONE: none is. The caller removes
  * it before it asks for the next. O(1) while none is due. */
 uint32_t instances_expired(struct instances *table, uint64_t now_ms, uint64_t ttl_ms);
-/* When the next one can be due at the earliest (absolute ms): a lower bound, which rises when
- * instances_expired has answered that none is. UINT64_MAX: there is none. */
+/* When the next one can be due at the earliest (absolute ms): a lower bound, by what was collected
+ * and may be used or gone since, which rises above now_ms when instances_expired has answered that
+ * none is due then. UINT64_MAX: there is none; it may be less though there is none. */
 uint64_t instances_next_due_ms(struct instances *table, uint64_t ttl_ms);
 
 /* The next living number at or after `from`, or INSTANCE_NONE. */
