@@ -61,11 +61,14 @@ static int print_json(const struct bundle *bundle)
     struct diag diag = { .text = "out of memory" };
     buffer_init(&out);
     s4_status status = graph_json(bundle->graph, &out, &diag);
+    size_t files_size;
+    size_t files = bundle_files(bundle, &files_size);
     if (status == S4_OK)
         say_printf("{\"graph\":%.*s,\"build_id\":\"%s\",\"abi\":\"%u.%u\",\"library_size\":%zu,"
-                   "\"graph_hash\":\"%016" PRIx64 "\",\"content_hash\":\"%016" PRIx64 "\"}\n",
+                   "\"files\":%zu,\"files_size\":%zu,\"graph_hash\":\"%016" PRIx64
+                   "\",\"content_hash\":\"%016" PRIx64 "\"}\n",
                    (int)out.size, out.data, bundle->elf.build_id, bundle->elf.major,
-                   bundle->elf.minor, bundle->library_size, bundle->graph_hash,
+                   bundle->elf.minor, bundle->library_size, files, files_size, bundle->graph_hash,
                    bundle->content_hash);
     else
         say_error("the graph cannot be shown: %s", diag.text);
@@ -168,6 +171,10 @@ static void print_text(const struct bundle *bundle)
     say_printf("  library %s, %zu bytes, ABI %u.%u, build id %s\n", graph->library,
                bundle->library_size, bundle->elf.major, bundle->elf.minor,
                bundle->elf.build_id[0] ? bundle->elf.build_id : "none");
+    size_t files_size;
+    size_t files = bundle_files(bundle, &files_size);
+    if (files)
+        say_printf("  files: %zu, %zu bytes\n", files, files_size);
     if (graph->source && graph->source->present)
         say_printf("  has a source of its own\n");
     say_printf("streams\n");

@@ -1,6 +1,6 @@
-/* Bundles, read and made. Both ways end in the same hands: a package of files, from which graph,
- * schema and app.yaml are read and held against each other, so that a bundle made here is checked
- * as one from elsewhere is.
+/* Bundles. Both ways to one end in the same hands: a package of files, from which graph, schema and
+ * app.yaml are read and held against each other, so that a bundle made here (bundle_make.c) is
+ * checked as one from elsewhere is.
  *
  *     app's table ---> graph + schema ---> files ---.
  *                                                    >---> bundle
@@ -16,24 +16,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "pe/bundle/bundle_package.h"
 #include "pe/bundle/manifest.h"
-#include "pe/bundle/package.h"
-#include "pe/graph/app.h"
 #include "pe/graph/check.h"
 #include "pe/graph/graph.h"
 #include "runtime/base/mem.h"
-
-#define MANIFEST_PATH "app.yaml"
-#define GRAPH_PATH    "graph.pb"
-#define SCHEMA_PATH   "schema.pb"
-#define LIBRARY_PATH  "lib/"
-#define FILES_PATH    "files/"
 
 struct held {
     struct bundle bundle; /* first: what users see */
     struct package package;
     uint32_t holds;
 };
+
+/* A path below BUNDLE_FILES without that; NULL: it is not there. */
+static const char *file_name(const char *path)
+{
+    size_t len = strlen(BUNDLE_FILES);
+    return strncmp(path, BUNDLE_FILES, len) == 0 ? path + len : NULL;
+}
 
 static struct held *held_of(const struct bundle *bundle)
 {
@@ -61,11 +61,28 @@ void bundle_release(struct bundle *bundle)
 
 const void *bundle_file(const struct bundle *bundle, const char *path, size_t *size)
 {
-    const struct package_entry *entry = package_find(&held_of(bundle)->package, path);
+    char whole[512];
+    int len = snprintf(whole, sizeof whole, BUNDLE_FILES "%s", path);
+    if (len < 0 || (size_t)len >= sizeof whole)
+        return NULL;
+    const struct package_entry *entry = package_find(&held_of(bundle)->package, whole);
     if (!entry)
         return NULL;
     *size = entry->size;
     return entry->data;
+}
+
+size_t bundle_files(const struct bundle *bundle, size_t *bytes)
+{
+    const struct package *package = &held_of(bundle)->package;
+    size_t n = 0;
+    *bytes = 0;
+    for (size_t i = 0; i < package->count; i++)
+        if (file_name(package->entries[i].path)) {
+            *bytes += package->entries[i].size;
+            n++;
+        }
+    return n;
 }
 
 /* ---- from files to a bundle ---------------------------------------------------------------- */
@@ -88,11 +105,10 @@ static void check_files(const struct held *held, struct problems *problems)
     for (size_t i = 0; i < held->package.count; i++) {
         const char *path = held->package.entries[i].path;
         if (strcmp(path, MANIFEST_PATH) != 0 && strcmp(path, GRAPH_PATH) != 0 &&
-            strcmp(path, SCHEMA_PATH) != 0 && strcmp(path, library) != 0 &&
-            strncmp(path, FILES_PATH, strlen(FILES_PATH)) != 0)
+            strcmp(path, SCHEMA_PATH) != 0 && strcmp(path, library) != 0 && !file_name(path))
             (void)problems_add(problems, S4_INVALID,
                                "the bundle has the file \"%s\", which has no place in it; files of "
-                               "the app lie in " FILES_PATH,
+                               "the app lie in " BUNDLE_FILES,
                                path);
     }
 }
@@ -169,7 +185,6 @@ static void read_manifest(struct held *held, const char *place, struct problems 
     (void)!apply_again(&held->bundle, place, package_find(&held->package, GRAPH_PATH), problems);
 }
 
-/* Reads what held->package holds; consumes it in any case. */
 static s4_status settle(struct held *held, const char *place, bool library, struct bundle **bundle,
                         struct problems *problems)
 {
@@ -193,16 +208,18 @@ static s4_status settle(struct held *held, const char *place, bool library, stru
     return problems->first;
 }
 
-static struct held *held_create(struct problems *problems)
+s4_status bundle_from_package(struct package *package, const char *place, bool library,
+                              struct bundle **bundle, struct problems *problems)
 {
     struct held *held = mem_zalloc(sizeof *held);
     if (!held) {
-        (void)problems_add(problems, S4_NO_MEMORY, "out of memory");
-        return NULL;
+        package_fini(package);
+        return problems_add(problems, S4_NO_MEMORY, "out of memory");
     }
     held->holds = 1;
-    package_init(&held->package);
-    return held;
+    held->package = *package;
+    package_init(package);
+    return settle(held, place, library, bundle, problems);
 }
 
 /* ---- from bytes ---------------------------------------------------------------------------- */
@@ -210,15 +227,11 @@ static struct held *held_create(struct problems *problems)
 s4_status bundle_open_bytes(const void *bytes, size_t size, struct bundle **bundle,
                             struct problems *problems)
 {
-    struct held *held = held_create(problems);
+    struct package package;
     struct diag diag;
-    if (!held)
-        return S4_NO_MEMORY;
-    if (package_read(bytes, size, &package_limits_default, &held->package, &diag) != S4_OK) {
-        bundle_release(&held->bundle);
+    if (package_read(bytes, size, &package_limits_default, &package, &diag) != S4_OK)
         return problems_add_diag(problems, &diag);
-    }
-    return settle(held, MANIFEST_PATH, true, bundle, problems);
+    return bundle_from_package(&package, MANIFEST_PATH, true, bundle, problems);
 }
 
 static s4_status read_all(int file, size_t size, struct buffer *bytes)
@@ -273,104 +286,6 @@ s4_status bundle_open(const char *path, struct bundle **bundle, struct problems 
                              : problems_add_diag(problems, &diag);
     buffer_fini(&bytes);
     return status;
-}
-
-/* ---- from an app --------------------------------------------------------------------------- */
-
-/* What an app without app.yaml has in its place. */
-static s4_status fallback_manifest(const s4_app *app, struct buffer *text)
-{
-    return buffer_printf(text, "app: %s\nversion: \"0\"\n", app->name);
-}
-
-struct source {
-    const s4_app *app;
-    const char *place;
-    const char *manifest;
-    size_t manifest_size;
-    const void *library;
-    size_t library_size;
-};
-
-/* Graph and schema as files. */
-static s4_status add_made(struct held *held, const struct source *source,
-                          const S4__Graph__Graph *graph, const struct schema *schema)
-{
-    struct buffer packed;
-    buffer_init(&packed);
-    s4_status status = graph_pack(graph, &packed);
-    if (status == S4_OK)
-        status = package_add(&held->package, GRAPH_PATH, packed.data, packed.size, NULL);
-    buffer_fini(&packed);
-    TRY(status);
-    void *set;
-    size_t size;
-    TRY(schema_to_set(schema, &set, &size));
-    status = package_add(&held->package, SCHEMA_PATH, set, size, NULL);
-    mem_free(set);
-    TRY(status);
-    TRY(package_add(&held->package, MANIFEST_PATH, source->manifest, source->manifest_size, NULL));
-    if (!source->library)
-        return S4_OK;
-    char path[GRAPH_NAME_MAX + 16];
-    snprintf(path, sizeof path, LIBRARY_PATH "%s", graph->library);
-    return package_add(&held->package, path, source->library, source->library_size, NULL);
-}
-
-static s4_status make_files(struct held *held, const struct source *source,
-                            struct problems *problems)
-{
-    struct diag diag;
-    struct schema *schema;
-    S4__Graph__Graph *graph;
-    TRY(app_check(source->app, problems));
-    if (app_schema(source->app, &schema, &diag) != S4_OK)
-        return problems_add_diag(problems, &diag);
-    s4_status status = graph_from_app(source->app, &graph);
-    if (status != S4_OK) {
-        schema_destroy(schema);
-        return problems_add(problems, status, "out of memory");
-    }
-    status = manifest_apply(source->place, source->manifest, source->manifest_size, schema, graph,
-                            problems);
-    if (status == S4_OK) {
-        status = add_made(held, source, graph, schema);
-        if (status != S4_OK)
-            (void)problems_add(problems, status, "the bundle cannot be made: %s",
-                               s4_status_text(status));
-    }
-    graph_destroy(graph);
-    schema_destroy(schema);
-    return status;
-}
-
-s4_status bundle_from_app(const s4_app *app, const char *place, const char *manifest,
-                          size_t manifest_size, const void *library, size_t library_size,
-                          struct bundle **bundle, struct problems *problems)
-{
-    struct source source = { app, place, manifest, manifest_size, library, library_size };
-    struct held *held = held_create(problems);
-    if (!held)
-        return S4_NO_MEMORY;
-    struct buffer fallback;
-    buffer_init(&fallback);
-    s4_status status = S4_OK;
-    if (!manifest) {
-        status = app_check(app, problems);
-        if (status == S4_OK && fallback_manifest(app, &fallback) != S4_OK)
-            status = problems_add(problems, S4_NO_MEMORY, "out of memory");
-        source.place = MANIFEST_PATH;
-        source.manifest = fallback.data;
-        source.manifest_size = fallback.size;
-    }
-    if (status == S4_OK)
-        status = make_files(held, &source, problems);
-    buffer_fini(&fallback);
-    if (status != S4_OK) {
-        bundle_release(&held->bundle);
-        return status;
-    }
-    return settle(held, source.place, library != NULL, bundle, problems);
 }
 
 s4_status bundle_write(const struct bundle *bundle, struct buffer *out, struct diag *diag)

@@ -12,6 +12,7 @@
 #include <s4/abi.h>
 
 #include "pe/bundle/elf.h"
+#include "pe/bundle/package.h"
 #include "pe/graph/problems.h"
 #include "proto/graph.pb-c.h"
 #include "runtime/base/buffer.h"
@@ -34,9 +35,19 @@ s4_status bundle_open(const char *path, struct bundle **bundle, struct problems 
 s4_status bundle_open_bytes(const void *bytes, size_t size, struct bundle **bundle,
                             struct problems *problems) MUST_USE;
 
-/* From an app that is linked in or loaded. manifest: app.yaml's text, or NULL for the code's
- * settings. library: the shared object's bytes (copied), or NULL. `place` begins the messages about
- * app.yaml. */
+/* What a bundle is made of; all of it is copied. */
+struct bundle_parts {
+    const s4_app *app;    /* linked in or loaded */
+    const char *place;    /* begins the messages about app.yaml */
+    const char *manifest; /* app.yaml's text; NULL: the code's settings */
+    size_t manifest_size;
+    const void *library; /* the shared object's bytes, or NULL */
+    size_t library_size;
+    const struct package *files; /* of the app: paths below BUNDLE_FILES; NULL: none */
+};
+s4_status bundle_from_parts(const struct bundle_parts *parts, struct bundle **bundle,
+                            struct problems *problems) MUST_USE;
+/* The same without files. */
 s4_status bundle_from_app(const s4_app *app, const char *place, const char *manifest,
                           size_t manifest_size, const void *library, size_t library_size,
                           struct bundle **bundle, struct problems *problems) MUST_USE;
@@ -47,7 +58,11 @@ s4_status bundle_write(const struct bundle *bundle, struct buffer *out, struct d
 struct bundle *bundle_hold(const struct bundle *bundle);
 void bundle_release(struct bundle *bundle); /* NULL is fine */
 
-/* A file of the app: "files/stopwords.txt". NULL: there is none. */
+/* A file of the app by its path below BUNDLE_FILES, with a NUL behind that is not counted. NULL:
+ * there is none. */
+#define BUNDLE_FILES "files/"
 const void *bundle_file(const struct bundle *bundle, const char *path, size_t *size);
+/* How many there are, and their bytes together. */
+size_t bundle_files(const struct bundle *bundle, size_t *bytes);
 
 #endif

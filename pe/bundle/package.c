@@ -114,6 +114,9 @@ static s4_status insert(struct package *package, const char *path, size_t size,
     size_t at = place_of(package, path, &there);
     if (there)
         return diag_set(diag, S4_EXISTS, "the path \"%s\" is there twice", path);
+    if (package->count == limits->entries_max)
+        return diag_set(diag, S4_TOO_LARGE, "the bundle has more than %u files",
+                        limits->entries_max);
     void *entries = package->entries;
     if (!mem_grow(&entries, &package->capacity, package->count + 1, sizeof *package->entries))
         return no_memory(diag);
@@ -297,9 +300,6 @@ static s4_status take_entry(struct archive *archive, struct archive_entry *heade
                             struct diag *diag)
 {
     const char *path = archive_entry_pathname(header);
-    if (package->count == limits->entries_max)
-        return diag_set(diag, S4_TOO_LARGE, "the bundle has more than %u files",
-                        limits->entries_max);
     if (archive_entry_filetype(header) != AE_IFREG || archive_entry_hardlink(header) ||
         archive_entry_symlink(header) || archive_entry_sparse_count(header) > 0)
         return diag_set(diag, S4_INVALID,
@@ -357,4 +357,12 @@ s4_status package_read(const void *bytes, size_t size, const struct package_limi
     else
         package_fini(&made);
     return status;
+}
+
+s4_status package_check(const void *bytes, size_t size, struct diag *diag)
+{
+    struct package package;
+    TRY(package_read(bytes, size, &package_limits_default, &package, diag));
+    package_fini(&package);
+    return S4_OK;
 }

@@ -38,7 +38,7 @@ struct package {
 void package_init(struct package *package);
 void package_fini(struct package *package);
 
-/* Copies a file in. S4_INVALID: the path; S4_EXISTS. */
+/* Copies a file in. S4_INVALID: the path; S4_EXISTS; S4_TOO_LARGE: entries_max. */
 s4_status package_add(struct package *package, const char *path, const void *data, size_t size,
                       struct diag *diag) MUST_USE;
 /* NULL: there is none. */
@@ -49,6 +49,8 @@ uint64_t package_hash(const struct package *package);
 
 s4_status package_write(const struct package *package, struct buffer *out,
                         struct diag *diag) MUST_USE;
+/* Whether package_read would take what package_write wrote, with the default limits. */
+s4_status package_check(const void *bytes, size_t size, struct diag *diag) MUST_USE;
 /* *package is untouched on failure. */
 s4_status package_read(const void *bytes, size_t size, const struct package_limits *limits,
                        struct package *package, struct diag *diag) MUST_USE;

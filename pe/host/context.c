@@ -389,6 +389,15 @@ static const void *app_params(const s4_ctx *pub)
     return host_of_const(pub)->app->params;
 }
 
+static const void *file_of_bundle(const s4_ctx *pub, const char *path, size_t *size)
+{
+    size_t found = 0;
+    const void *data = bundle_file(host_of_const(pub)->app->bundle, path, &found);
+    if (size)
+        *size = found;
+    return data;
+}
+
 /* ---- memory of an instance ----------------------------------------------------------------- */
 
 struct heap_block {
@@ -585,7 +594,7 @@ static void *job_app_data(const s4_job *job)
     .free = heap_free, .set_app_data = set_app_data, .app_data = app_data,                     \
     .partition = partition_number, .partitions = partition_count, .log = log_line,             \
     .save = save_bytes, .load = load_bytes, .job_params = job_params,                          \
-    .job_app_data = job_app_data,
+    .job_app_data = job_app_data, .file = file_of_bundle,
 
 const struct s4_host host_services = { SERVICES.emit = emit };
 const struct s4_host host_services_source = { SERVICES.emit = emit_source };

@@ -451,7 +451,7 @@ static s4_status deploy(struct engine *engine, const struct bundle *bundle, stru
     status = call_app(app, CALL_START, app->code->start, cause, sizeof cause);
     if (status != S4_OK) {
         host_app_destroy(app);
-        return diag_set(diag, status, "app \"%s\": its start callback failed: %s", name, cause);
+        return diag_set(diag, S4_FAILED, "app \"%s\": its start callback failed: %s", name, cause);
     }
     app->started = true;
     atomic_store_explicit(&engine->apps[app->number % ENGINE_APPS_MAX], app, memory_order_release);

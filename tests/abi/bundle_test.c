@@ -208,11 +208,13 @@ START_TEST(files_of_the_app_are_found)
     size_t size = 0;
     problems_init(&problems);
     ck_assert_int_eq(bundle_open_bytes(bytes.data, bytes.size, &bundle, &problems), S4_OK);
-    const char *text = bundle_file(bundle, "files/stop.txt", &size);
+    const char *text = bundle_file(bundle, "stop.txt", &size);
     ck_assert_ptr_nonnull(text);
     ck_assert_uint_eq(size, 4);
     ck_assert_mem_eq(text, "the\n", 4);
-    ck_assert_ptr_null(bundle_file(bundle, "files/other.txt", &size));
+    ck_assert_ptr_null(bundle_file(bundle, "other.txt", &size));
+    ck_assert_uint_eq(bundle_files(bundle, &size), 1);
+    ck_assert_uint_eq(size, 4);
     bundle_release(bundle);
     problems_fini(&problems);
     buffer_fini(&bytes);

@@ -142,17 +142,20 @@ static struct buffer packed(struct package *package)
 START_TEST(entries_are_bounded)
 {
     struct package package;
-    struct diag diag;
+    struct diag diag, other;
     char path[32];
     for (uint32_t n = 1000; n <= 1001; n++) {
         package_init(&package);
         for (uint32_t i = 0; i < n; i++) {
             snprintf(path, sizeof path, "files/%u", i);
-            ck_assert_int_eq(package_add(&package, path, "x", 1, NULL), S4_OK);
+            ck_assert_int_eq(package_add(&package, path, "x", 1, &diag),
+                             i < 1000 ? S4_OK : S4_TOO_LARGE);
         }
         struct buffer bytes = packed(&package);
-        ck_assert_int_eq(read_with(&bytes, &package_limits_default, &diag),
-                         n == 1000 ? S4_OK : S4_TOO_LARGE);
+        ck_assert_int_eq(package_check(bytes.data, bytes.size, NULL), S4_OK);
+        struct package_limits limits = package_limits_default;
+        limits.entries_max = n == 1000 ? 1000 : 999;
+        ck_assert_int_eq(read_with(&bytes, &limits, &other), n == 1000 ? S4_OK : S4_TOO_LARGE);
         buffer_fini(&bytes);
     }
     ck_assert_str_eq(diag.text, "the bundle has more than 1000 files");

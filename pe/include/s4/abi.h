@@ -213,6 +213,7 @@ struct s4_host {
     s4_status (*load)(s4_loader *loader, void *data, size_t size);
     const void *(*job_params)(const s4_job *job);
     void *(*job_app_data)(const s4_job *job);
+    const void *(*file)(const s4_ctx *ctx, const char *path, size_t *size);
 };
 
 /* The note: section .note.s4, name "S4", type 1, this description. Read from the file before

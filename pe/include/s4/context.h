@@ -145,6 +145,14 @@ static inline const void *s4_job_app_params(const s4_job *job)
     return job->host->job_params(job);
 }
 
+/* A file that `s4 pack --files FOLDER` took into the bundle, by its path below FOLDER; a NUL behind
+ * it is not counted in *size (which may be NULL). NULL: there is none. Valid until `stop` has
+ * returned, so `start` may keep it in the app's data. */
+static inline const void *s4_file(const s4_ctx *ctx, const char *path, size_t *size)
+{
+    return ctx->host->file(ctx, path, size);
+}
+
 /* This partition's number and how many there are. */
 static inline uint32_t s4_partition(const s4_ctx *ctx)
 {
