@@ -27,6 +27,7 @@ size_t status_of_app(const struct engine_app_status *app, struct counter_entry *
         { "timers", c->timers },
         { "state_bytes", c->state_bytes },
         { "queued_bytes", app->queued_bytes },
+        { "copied_bytes", app->copied_bytes },
     };
     _Static_assert(ARRAY_LEN(all) <= STATUS_APP_COUNTERS, "room");
     memcpy(entries, all, sizeof all);

@@ -325,7 +325,8 @@ static void app_status(struct host_app *app, struct engine_app_status *to)
     snprintf(to->version, sizeof to->version, "%s", app->graph->version);
     snprintf(to->build_id, sizeof to->build_id, "%s", plugin_build_id(app->plugin));
     to->paused = atomic_load(&app->paused);
-    to->queued_bytes = atomic_load(&app->queued);
+    to->queued_bytes = host_waiting_bytes(app);
+    to->copied_bytes = atomic_load(&app->copied);
     to->n_prototypes = app->n_prototypes;
     for (uint32_t i = 0; i < app->n_prototypes; i++) {
         snprintf(to->prototypes[i].name, sizeof to->prototypes[i].name, "%s",

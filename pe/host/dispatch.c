@@ -56,7 +56,7 @@ __attribute__((noinline)) static bool dispatch_slowly(struct host_ctx *ctx,
         if (UNLIKELY(!host_deliver(ctx, pair, sub, record, event))) {
             p->resume_sub = sub; /* judged already: goes on from here */
             p->resuming = true;
-            p->base.stalled = true;
+            p->base.stalled = PARTITION_STALLED;
             return false;
         }
         p->resuming = false;
@@ -265,7 +265,7 @@ static uint32_t run_records(void *user, struct partition *base, struct run *run)
     struct host_partition *p = CONTAINER_OF(base, struct host_partition, base);
     struct host_ctx *ctx = &worker->ctx;
     if (UNLIKELY(atomic_load_explicit(&p->app->paused, memory_order_relaxed))) {
-        base->stalled = true;
+        base->stalled = PARTITION_PAUSED;
         return run->done;
     }
     uint32_t from = run->done;
@@ -317,6 +317,10 @@ static void block_done(void *user, struct block *block)
         return;
     counter *done = &host_counters(worker, app)->blocks_done;
     atomic_store_explicit(done, count_get(done) + 1, memory_order_release); /* drain reads it */
+    if (UNLIKELY(block->copied)) {
+        atomic_fetch_sub_explicit(&app->copied, block_bytes(block), memory_order_relaxed);
+        return;
+    }
     uint64_t queued =
         atomic_fetch_sub_explicit(&app->queued, block->capacity, memory_order_relaxed);
     if (worker->engine->options.feed_thread && queued < HOST_FEED_WINDOW / 2)
@@ -337,6 +341,7 @@ const struct worker_ops host_worker_ops = {
     .partition = find_partition,
     .records = run_records,
     .block_taken = host_block_taken,
+    .block_copied = host_block_copied,
     .block_done = block_done,
     .flush = flush,
     .tick = host_tick,

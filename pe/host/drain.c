@@ -1,9 +1,10 @@
 /* Waiting until nothing is in flight, and the end of input.
  *
- * In flight is what begun counts and ended does not: blocks opened against blocks whose records are
- * all executed, requests asked against answers. All counters only rise (a block that is taken back
- * before it was sent takes its count along), so reading every `ended` before any `begun` and
- * finding them equal proves a moment at which nothing was in flight; it is done twice.
+ * In flight is what begun counts and ended does not: blocks opened, and those made of records
+ * copied out of others, against blocks whose records are all executed or copied out; requests asked
+ * against answers. All counters only rise (a block that is taken back before it was sent takes its
+ * count along), so reading every `ended` before any `begun` and finding them equal proves a moment
+ * at which nothing was in flight; it is done twice.
  *
  * Drains are stepped by worker 0 when it is idle or ticks.
  */
@@ -39,7 +40,8 @@ static uint64_t count_begun(const struct host_app *app)
     const struct engine *engine = app->engine;
     uint64_t n = atomic_load(&app->feed_emitter.begun) + atomic_load(&app->inject_emitter.begun);
     for (uint32_t i = 0; i < engine->n_workers; i++)
-        n += atomic_load(&engine->workers[i].emitters[app->number % ENGINE_APPS_MAX].begun);
+        n += atomic_load(&engine->workers[i].emitters[app->number % ENGINE_APPS_MAX].begun) +
+             atomic_load(&host_counters(&engine->workers[i], app)->blocks_copied);
     return n;
 }
 

@@ -224,6 +224,7 @@ struct engine_app_status {
     bool paused;
     struct engine_counters counters;
     uint64_t queued_bytes; /* in blocks that wait */
+    uint64_t copied_bytes; /* of these: copied out for partitions that take nothing now */
     uint32_t n_prototypes;
     struct engine_prototype_status prototypes[64];
 };

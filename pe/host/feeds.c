@@ -1,8 +1,9 @@
 /* Feeds: events from files, standard input and apps' sources, stepped on the intake's thread (one
  * of its own, or worker 0 when it has nothing else to do).
  *
- * A feed is stepped only while there is credit: waiting blocks of its app below a window, and the
- * node's memory below the soft mark. Above the mark a stream that sheds loses what is given,
+ * A feed is stepped only while there is credit: waiting blocks of its app below a window, what was
+ * copied out for the app's stalled partitions below its part, and the node's memory below the soft
+ * mark. Above the mark a stream that sheds loses what is given,
  * counted; one that blocks is simply not asked.
  */
 #include "pe/host/host.h"
@@ -49,8 +50,8 @@ s4_status feeder_give(struct feeder *feeder, const struct value *event)
 {
     struct host_app *app = feeder->app;
     struct emitter *emitter = &app->feed_emitter;
-    if (feeder->stream->shed && (!host_has_credit(app->engine) ||
-                                 atomic_load_explicit(&app->paused, memory_order_relaxed))) {
+    if (feeder->stream->shed &&
+        (!host_has_credit(app) || atomic_load_explicit(&app->paused, memory_order_relaxed))) {
         count_add(&feed_counters(feeder)->shed, 1);
         return S4_OK;
     }
@@ -117,9 +118,15 @@ static s4_status step_source(struct engine *engine, struct feeder *feeder)
     return ctx->failed;
 }
 
-bool host_has_credit(const struct engine *engine)
+/* What a partition that takes nothing has had copied out is in nobody's way, but it is memory: the
+ * app's own sources wait when it has its part, long before those of all apps would. */
+bool host_has_credit(const struct host_app *app)
 {
-    return host_memory(engine) < engine->options.memory_soft;
+    const struct engine *engine = app->engine;
+    size_t soft = engine->options.memory_soft;
+    size_t apps = size_max(atomic_load_explicit(&engine->n_apps, memory_order_relaxed), 1);
+    return host_memory(engine) < soft && atomic_load_explicit(&app->copied, memory_order_relaxed) <
+                                             soft / HOST_COPIED_PART / apps;
 }
 
 static bool feed_has_credit(const struct feed_entry *entry)
@@ -130,7 +137,7 @@ static bool feed_has_credit(const struct feed_entry *entry)
     if (atomic_load_explicit(&app->paused, memory_order_relaxed) ||
         atomic_load_explicit(&app->queued, memory_order_relaxed) >= HOST_FEED_WINDOW)
         return false;
-    return host_has_credit(app->engine);
+    return host_has_credit(app);
 }
 
 static void close_feed(struct feed_entry *entry, s4_status status)

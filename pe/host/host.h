@@ -29,6 +29,7 @@
 #define HOST_AHEAD_ENTRY  8         /* and whose entry is */
 #define HOST_SAMPLE       256       /* one run in so many is timed */
 #define HOST_FEED_WINDOW  (4 * MIB) /* of an app's blocks on their way, before its feeds wait */
+#define HOST_COPIED_PART  2 /* of the soft mark: for what all apps' records copied out hold */
 #define HOST_NEVER        UINT64_MAX
 #define HOST_END_OF_TIME  (UINT64_MAX - 1)
 #define HOST_CAUSE_MAX    256
@@ -147,7 +148,7 @@ struct host_prototype {
 struct host_counters {
     counter injected, applied, emitted, published, dead_letters, absent_keys, unheard, shed,
         duplicates, created, removed, instances, waiting, mailbox, mailbox_dropped, parked,
-        requests, answers, link_repeats, dropped, blocks_done, timers, state_bytes;
+        requests, answers, link_repeats, dropped, blocks_copied, blocks_done, timers, state_bytes;
     struct {
         counter events, failures, created, removed, instances;
     } prototypes[GRAPH_PROTOTYPES_MAX];
@@ -188,8 +189,9 @@ struct host_app {
     _Atomic bool paused;
     _Atomic bool closing; /* no more input: undeploy */
     struct host_sums sums;
-    _Atomic uint64_t queued;            /* bytes of blocks on their way */
-    _Atomic uint64_t outstanding;       /* requests */
+    _Atomic uint64_t queued;      /* bytes of blocks on their way */
+    _Atomic uint64_t copied;      /* bytes of what was copied out of them because it must wait */
+    _Atomic uint64_t outstanding; /* requests */
     struct host_counters feed_counters; /* written by the intake's thread */
     struct emitter feed_emitter;        /* of the intake's thread */
     uint32_t *feed_links;
@@ -335,7 +337,7 @@ struct engine {
     struct host_app *_Atomic apps[ENGINE_APPS_MAX]; /* by number modulo; release in deploy pairs
                                                        with acquire in host_app_at */
     uint32_t next_app;                              /* under lock */
-    uint32_t n_apps;                                /* under lock */
+    _Atomic uint32_t n_apps;                        /* written under lock */
     pthread_mutex_t lock;       /* control: deploy, undeploy, drains; never per event */
     pthread_mutex_t feeds_lock; /* the list of feeds */
     struct feed_entry *feeds;
@@ -570,7 +572,14 @@ s4_status host_feed_thread_start(struct engine *engine, struct diag *diag) MUST_
 void host_feed_thread_stop(struct engine *engine);
 void host_feeds_close(struct engine *engine, struct host_app *app);
 void host_feeds_end(struct engine *engine);
-bool host_has_credit(const struct engine *engine);
+/* May the app's sources bring in more? */
+bool host_has_credit(const struct host_app *app);
+/* What of the app waits in blocks: on their way, and copied out. */
+static inline uint64_t host_waiting_bytes(const struct host_app *app)
+{
+    return atomic_load_explicit(&app->queued, memory_order_relaxed) +
+           atomic_load_explicit(&app->copied, memory_order_relaxed);
+}
 struct host_stream *host_stream_find(const struct host_app *app, const char *name);
 s4_status host_stream_for_injection(struct engine *engine, const char *app_name, const char *name,
                                     struct host_app **app, struct host_stream **stream,
@@ -600,6 +609,7 @@ void host_marks(struct host_worker *worker, uint64_t now_us);
 
 void host_send_remote(struct engine *engine, struct host_app *app, struct block *block);
 void host_block_taken(void *user, struct block *block);
+void host_block_copied(void *user, const struct block *block, struct block *copy);
 void host_block_applied(struct block *block);
 
 /* ---- crash.c ------------------------------------------------------------------------------- */

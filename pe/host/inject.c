@@ -152,7 +152,7 @@ s4_status engine_inject(struct engine *engine, struct injection **injection, enu
         return S4_UNAVAILABLE;
     if (atomic_load_explicit(&app->paused, memory_order_relaxed))
         return S4_PAUSED;
-    if (!host_has_credit(engine)) {
+    if (!host_has_credit(app)) {
         if (!(*injection)->stream->shed)
             return S4_AGAIN;
         const struct batch *batch = (const struct batch *)(const void *)(*injection)->bytes.data;

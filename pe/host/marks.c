@@ -18,9 +18,9 @@ static struct host_app *heaviest(const struct engine *engine)
         struct host_app *app = host_app_at(engine, i);
         if (!app || atomic_load_explicit(&app->paused, memory_order_relaxed))
             continue;
-        uint64_t queued = atomic_load_explicit(&app->queued, memory_order_relaxed);
-        if (queued > most) {
-            most = queued;
+        uint64_t waiting = host_waiting_bytes(app);
+        if (waiting > most) {
+            most = waiting;
             found = app;
         }
     }
@@ -140,7 +140,7 @@ static void count_paused(struct engine *engine)
     for (uint32_t i = 0; i < ENGINE_APPS_MAX; i++) {
         const struct host_app *app = host_app_at(engine, i);
         if (app && atomic_load_explicit(&app->paused, memory_order_relaxed))
-            bytes += atomic_load_explicit(&app->queued, memory_order_relaxed);
+            bytes += host_waiting_bytes(app);
     }
     atomic_store_explicit(&engine->paused_bytes, bytes, memory_order_relaxed);
 }

@@ -3,12 +3,14 @@
  */
 #include "pe/host/host.h"
 
-/* Hangs on a block that came from another node, until its records are applied. */
+/* Hangs on a block that came from another node, and on what is copied out of it, until all its
+ * records are applied. */
 struct arrival {
     engine_block_fn *taken;
     engine_block_fn *applied;
     void *user;
     uint64_t token[2];
+    uint32_t left; /* blocks that it hangs on */
 };
 
 void host_send_remote(struct engine *engine, struct host_app *app, struct block *block)
@@ -66,7 +68,8 @@ s4_status engine_arrived(struct engine *engine, const char *app_name, uint64_t s
     *kept = (struct arrival){ .taken = arrival->taken,
                               .applied = arrival->applied,
                               .user = arrival->user,
-                              .token = { arrival->token[0], arrival->token[1] } };
+                              .token = { arrival->token[0], arrival->token[1] },
+                              .left = 1 };
     (*block)->app = app->number;
     (*block)->user = kept;
     atomic_fetch_add_explicit(&app->queued, (*block)->capacity, memory_order_relaxed);
@@ -82,12 +85,29 @@ void host_block_taken(void *user, struct block *block)
         arrival->taken(arrival->user, arrival->token);
 }
 
+/* The copy is a block that has begun, before the other one ends: a drain waits for it. */
+void host_block_copied(void *user, const struct block *block, struct block *copy)
+{
+    struct host_worker *worker = user;
+    struct arrival *arrival = block->user;
+    copy->user = arrival;
+    if (arrival)
+        arrival->left++;
+    struct host_app *app = host_app_of(worker->engine, block->app);
+    if (!app)
+        return;
+    count_add(&host_counters(worker, app)->blocks_copied, 1);
+    atomic_fetch_add_explicit(&app->copied, block_bytes(copy), memory_order_relaxed);
+}
+
 void host_block_applied(struct block *block)
 {
     struct arrival *arrival = block->user;
     if (LIKELY(arrival == NULL))
         return;
     block->user = NULL;
+    if (--arrival->left > 0)
+        return;
     arrival->applied(arrival->user, arrival->token);
     mem_free(arrival);
 }

@@ -2,34 +2,25 @@
  *
  * The way of a block: inbox -> block_take_in (sort, runs) -> partitions' queues -> ready lists by
  * hops
- * -> ops->records -> block_done, release. `struct block_runs` is what a worker knows of one block:
- * the order of its records and its runs; it is recycled with the blocks, so that the steady state
- * does not allocate.
+ * -> ops->records -> block_done, release. `struct block_runs` (runs.h) is what a worker knows of
+ * one block: the order of its records and its runs; it is recycled with the blocks, so that the
+ * steady state does not allocate.
  *
  * Rules: a partition is in at most one ready list, exactly while it has a run and is not stalled;
- * the list is that of its oldest run's hops; a block is released when its last run is done.
+ * the list is that of its oldest run's hops; a block is released when its last run is done or
+ * copied out; of a partition that is PARTITION_STALLED every waiting run is a copy, if there was
+ * memory for it.
  */
 #include "runtime/actor/worker.h"
 
 #include <errno.h>
 #include <poll.h>
 
+#include "runtime/actor/runs.h"
 #include "runtime/base/mem.h"
 
 #define RUNS_PER_ROUND 64 /* before the inbox, the clock and the timers are looked at again */
 #define WAIT_MAX_US    100000u
-#define ORDER_UNIT     8u
-
-struct block_runs {
-    struct block_runs *next; /* in the free list */
-    struct block *block;
-    uint32_t n_runs;
-    uint32_t runs_left;
-    uint32_t order_max;
-    uint32_t runs_max;
-    uint16_t *order; /* offsets / ORDER_UNIT, partition by partition */
-    struct run *runs;
-};
 
 struct worker {
     struct worker_options options;
@@ -132,9 +123,34 @@ static void run_finish(struct worker *worker, struct run *run)
     if (--runs->runs_left > 0)
         return;
     struct block *block = runs->block;
-    runs_give(worker, runs);
     worker->options.ops->block_done(worker->options.user, block);
+    if (LIKELY(!block->copied)) /* else they lie in it */
+        runs_give(worker, runs);
     block_release(block);
+}
+
+/* The run that waits in this one's stead: a copy, or itself if there is no memory. */
+static struct run *run_set_aside(struct worker *worker, struct run *run)
+{
+    struct run *copy = run_copy(run);
+    if (!copy)
+        return run;
+    worker->options.ops->block_copied(worker->options.user, run->runs->block, copy->runs->block);
+    run_finish(worker, run);
+    return copy;
+}
+
+/* The partition has stalled: whatever came for it since it last did is copied out. */
+static void runs_set_aside(struct worker *worker, struct partition *partition)
+{
+    struct run *last = partition->copied;
+    for (struct run **at = last ? &last->next : &partition->oldest; *at; at = &last->next) {
+        struct run *next = (*at)->next;
+        last = run_set_aside(worker, *at);
+        last->next = next;
+        *at = last;
+    }
+    partition->newest = partition->copied = last;
 }
 
 /* ---- ready lists --------------------------------------------------------------------------- */
@@ -196,7 +212,7 @@ static void ready_remove(struct worker *worker, struct partition *partition)
 
 void partition_resume(struct worker *worker, struct partition *partition)
 {
-    partition->stalled = false;
+    partition->stalled = PARTITION_TAKES;
     ready_push(worker, partition);
 }
 
@@ -213,7 +229,7 @@ uint64_t partition_clear(struct worker *worker, struct partition *partition)
     uint64_t n = partition_waiting(partition);
     ready_remove(worker, partition);
     struct run *run = partition->oldest;
-    partition->oldest = partition->newest = NULL;
+    partition->oldest = partition->newest = partition->copied = NULL;
     while (run) {
         struct run *next = run->next;
         run_finish(worker, run);
@@ -287,6 +303,8 @@ static bool scratch_grow(struct worker *worker, uint32_t records)
 static void run_queue(struct worker *worker, struct run *run)
 {
     struct partition *partition = run->partition;
+    if (UNLIKELY(partition->stalled == PARTITION_STALLED))
+        partition->copied = run = run_set_aside(worker, run);
     run->next = NULL;
     if (partition->newest)
         partition->newest->next = run;
@@ -358,7 +376,11 @@ static bool execute_one(struct worker *worker)
         partition->oldest = run->next;
         if (!partition->oldest)
             partition->newest = NULL;
+        if (UNLIKELY(partition->copied == run))
+            partition->copied = NULL;
         run_finish(worker, run);
+    } else if (partition->stalled == PARTITION_STALLED) {
+        runs_set_aside(worker, partition);
     }
     ready_push(worker, partition);
     return true;

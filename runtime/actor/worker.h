@@ -6,6 +6,10 @@
  * Between partitions the worker prefers the one whose oldest waiting run has the most hops: what is
  * nearest to leaving the system leaves it first, which keeps memory low.
  *
+ * A partition that stalls pins no block: its waiting records are copied out, into as many bytes as
+ * they take, and their blocks go back. So one slow partition costs what waits for it, and not the
+ * blocks of all the others.
+ *
  * What a run means is the host's: it gives a table of upcalls. The worker knows blocks, partitions
  * and time, but no key and no PE.
  *
@@ -26,6 +30,13 @@
 struct worker;
 struct block_runs;
 
+/* Whether a partition takes records, and why not. */
+enum partition_stall {
+    PARTITION_TAKES,
+    PARTITION_STALLED, /* until partition_resume: what waits for it is copied out of its blocks */
+    PARTITION_PAUSED,  /* the same with its whole app: blocks of its own, which may stay whole */
+};
+
 /* Records of one block for one partition. */
 struct run {
     struct run *next; /* in the partition's queue */
@@ -40,10 +51,11 @@ struct run {
 struct partition {
     uint16_t app;
     uint16_t slot;
-    bool ready;   /* in the worker's ready list */
-    bool stalled; /* takes no records until partition_resume */
+    bool ready;      /* in the worker's ready list */
+    uint8_t stalled; /* enum partition_stall */
     struct run *oldest;
     struct run *newest;
+    struct run *copied; /* up to this run all are copied out; NULL: none is */
     struct partition *ready_next;
 };
 
@@ -52,11 +64,13 @@ struct worker_ops {
      */
     struct partition *(*partition)(void *user, uint16_t app, uint16_t slot);
     /* Executes the run's records from run->done on; answers how many are done in total. Fewer than
-     * count: the partition has set `stalled`, or the run goes on later (worker_yield). */
+     * count: the host has set `stalled`, or the run goes on later (worker_yield). */
     uint32_t (*records)(void *user, struct partition *partition, struct run *run);
     /* A block's records are in their partitions' runs. */
     void (*block_taken)(void *user, struct block *block);
-    /* They are all executed or dropped. */
+    /* Records of it that must wait now lie in `copy`, a block of their own with its own end. */
+    void (*block_copied)(void *user, const struct block *block, struct block *copy);
+    /* They are all executed, dropped or copied out. */
     void (*block_done)(void *user, struct block *block);
     /* Hands on what the host has buffered. True: it did something. */
     bool (*flush)(void *user);

@@ -8,7 +8,8 @@
  * A thread takes from and releases to its own cache: two chains of at most MAGAZINE free blocks.
  * When both are empty or full it exchanges one whole chain with the depot, so that there is one
  * lock for MAGAZINE blocks, whichever threads take and whichever release. What was released last is
- * taken first, while it is warm. A block for one large record is allocated and freed on its own.
+ * taken first, while it is warm. A block for one large record, or for records that must wait, is
+ * allocated and freed on its own.
  *
  * Under AddressSanitizer the bytes of a free block are poisoned: who keeps a pointer into a block
  * beyond its hold is found.
@@ -213,40 +214,55 @@ static void give_ordinary(struct block_pool *pool, struct block *block)
     chain_push(&cache->loaded, block);
 }
 
-static struct block *take_large(struct block_pool *pool, size_t capacity)
+static struct block *take_own(struct block_pool *pool, size_t capacity)
 {
-    CHECK(capacity <= RECORD_MAX);
     capacity = align_up(capacity, CACHE_LINE);
     struct block *block = mem_aligned(CACHE_LINE, HEADER_SIZE + capacity + BLOCK_SLACK);
-    if (block)
+    if (block) {
         block_set_up(pool, block, capacity);
+        block->alone = true;
+    }
     return block;
 }
 
-static size_t block_bytes(const struct block *block)
+size_t block_bytes(const struct block *block)
 {
     return HEADER_SIZE + block->capacity + BLOCK_SLACK;
 }
 
-struct block *block_take(struct block_pool *pool, size_t capacity_min)
+static struct block *handed_out(struct block_pool *pool, struct block *block)
 {
-    bool large = capacity_min > pool->block_size;
-    struct block *block = large ? take_large(pool, capacity_min) : take_ordinary(pool);
     if (!block)
         return NULL;
-    asan_unpoison(block->data, block->capacity + BLOCK_SLACK);
     block->next = NULL;
     block->used = 0;
     block->count = 0;
     block->app = 0;
     block->worker = 0;
     block->hops = 0;
+    block->copied = false;
     block->opened_us = 0;
     block->user = NULL;
     /* Nobody else has the block yet: what hands it over orders this. */
     atomic_store_explicit(&block->holds, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&pool->bytes, block_bytes(block), memory_order_relaxed);
     return block;
+}
+
+struct block *block_take(struct block_pool *pool, size_t capacity_min)
+{
+    CHECK(capacity_min <= RECORD_MAX);
+    if (capacity_min > pool->block_size)
+        return block_take_alone(pool, capacity_min);
+    struct block *block = take_ordinary(pool);
+    if (block)
+        asan_unpoison(block->data, block->capacity + BLOCK_SLACK);
+    return handed_out(pool, block);
+}
+
+struct block *block_take_alone(struct block_pool *pool, size_t capacity)
+{
+    return handed_out(pool, take_own(pool, capacity));
 }
 
 void block_hold(struct block *block)
@@ -266,7 +282,7 @@ void block_release(struct block *block)
         return;
     struct block_pool *pool = block->pool;
     atomic_fetch_sub_explicit(&pool->bytes, block_bytes(block), memory_order_relaxed);
-    if (block->capacity > pool->block_size) {
+    if (block->alone) {
         mem_free(block);
         return;
     }

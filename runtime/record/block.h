@@ -30,6 +30,8 @@ struct block {
     uint16_t app;            /* the app's number in this node */
     uint16_t worker;         /* destination, a global worker number */
     uint8_t hops;            /* the most of any record in it */
+    bool alone;              /* allocated on its own, not a piece of an arena */
+    bool copied;             /* holds a run that must wait, copied out of another block */
     uint64_t opened_us;      /* when the first record came; for the flush bound */
     void *user;              /* the holder's own: the worker's runs */
     char *data;              /* 64-aligned, capacity + BLOCK_SLACK bytes */
@@ -47,6 +49,11 @@ size_t block_pool_bytes(const struct block_pool *pool);
 /* A block with one hold and nothing in it; `capacity_min` above the pool's size gives a block of
  * its own (up to RECORD_MAX). NULL: out of memory. */
 struct block *block_take(struct block_pool *pool, size_t capacity_min);
+/* One of just this capacity (to the next 64), allocated and freed on its own, however small: for
+ * what may wait long. Counted in the pool's bytes as all are. */
+struct block *block_take_alone(struct block_pool *pool, size_t capacity);
+/* What it counts in the pool's bytes. */
+size_t block_bytes(const struct block *block);
 void block_hold(struct block *block);
 void block_release(struct block *block);
 

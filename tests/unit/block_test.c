@@ -74,6 +74,14 @@ START_TEST(limits_and_large_blocks)
     ck_assert_uint_gt(block_pool_bytes(pool), RECORD_MAX);
     block_release(large);
     ck_assert_uint_eq(block_pool_bytes(pool), 0);
+    /* As small as it is asked for. */
+    struct block *small = block_take_alone(pool, 65);
+    ck_assert_uint_eq(small->capacity, 128);
+    memset(small->data, 4, small->capacity + BLOCK_SLACK);
+    ck_assert_uint_eq(block_pool_bytes(pool), block_bytes(small));
+    ck_assert_uint_le(block_bytes(small), 128 + 2 * 64);
+    block_release(small);
+    ck_assert_uint_eq(block_pool_bytes(pool), 0);
     block_pool_destroy(pool);
 }
 END_TEST

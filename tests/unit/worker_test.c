@@ -27,6 +27,7 @@ static uint32_t taken[SLOTS]; /* by executing or clearing */
 static uint32_t blocks_given;
 static uint32_t blocks_taken;
 static uint32_t blocks_done;
+static uint32_t blocks_copied;
 static uint32_t ticks;
 static uint32_t flushes;
 static bool wild; /* stalls and yields are drawn */
@@ -53,13 +54,13 @@ static uint32_t execute(void *user, struct partition *partition, struct run *run
 {
     uint32_t i = run->done;
     SUITE_SAME(partition == run->partition && partition->oldest == run, true);
-    SUITE_SAME(partition->stalled, false);
+    SUITE_SAME(partition->stalled, PARTITION_TAKES);
     if (wild)
         check_preference(run);
     for (; i < run->count; i++) {
         uint64_t draw = wild ? rng_below(&rng, 200) : 100;
         if (draw == 0 || (draw == 1 && i > run->done)) {
-            partition->stalled = draw == 0;
+            partition->stalled = draw == 0 ? PARTITION_STALLED : PARTITION_TAKES;
             if (draw == 1)
                 worker_yield(worker);
             return i;
@@ -75,6 +76,12 @@ static uint32_t execute(void *user, struct partition *partition, struct run *run
 static void block_taken(void *user, struct block *block)
 {
     blocks_taken++;
+}
+
+static void block_copied(void *user, const struct block *block, struct block *copy)
+{
+    SUITE_SAME(copy->copied && copy->app == block->app && copy->hops <= block->hops, true);
+    blocks_copied++;
 }
 
 static void block_done(void *user, struct block *block)
@@ -103,6 +110,7 @@ static const struct worker_ops ops = {
     .partition = find,
     .records = execute,
     .block_taken = block_taken,
+    .block_copied = block_copied,
     .block_done = block_done,
     .flush = flush,
     .tick = tick,
@@ -218,7 +226,8 @@ START_TEST(a_million_records_in_order)
         ck_assert_uint_eq(partition_waiting(&partitions[slot]), 0);
     }
     ck_assert_uint_eq(blocks_taken, blocks_given);
-    ck_assert_uint_eq(blocks_done, blocks_given);
+    ck_assert_uint_eq(blocks_done, blocks_given + blocks_copied);
+    ck_assert_uint_gt(blocks_copied, 10000);
     ck_assert_uint_gt(ticks, 10);
     ck_assert_uint_gt(flushes, 10);
     stop();
@@ -232,6 +241,171 @@ START_TEST(what_waits_is_released_with_the_worker)
     start(&sim.clock);
     worker_keep(worker, random_block());
     worker_send(worker, random_block());
+    stop();
+}
+END_TEST
+
+/* ---- copies -------------------------------------------------------------------------------- */
+
+static bool holds_0; /* partition 0 takes nothing */
+
+static uint32_t execute_all_but_0(void *user, struct partition *partition, struct run *run)
+{
+    if (!holds_0 || partition != &partitions[0])
+        return execute(user, partition, run);
+    partition->stalled = PARTITION_STALLED;
+    return run->done;
+}
+
+static const struct worker_ops ops_holding_0 = {
+    .partition = find,
+    .records = execute_all_but_0,
+    .block_taken = block_taken,
+    .block_copied = block_copied,
+    .block_done = block_done,
+    .flush = flush,
+    .tick = tick,
+    .idle = idle,
+};
+
+/* Each with one record for partition 0 and 70 for others. */
+static void keep_blocks(uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        struct block *block = make_block(0);
+        for (uint16_t k = 0; k < 71; k++) {
+            uint16_t slot = k == 35 ? 0 : (uint16_t)(1 + k % 20);
+            add_record(block, slot, ++given[slot], 0);
+        }
+        worker_keep(worker, block);
+        blocks_given++;
+    }
+}
+
+static void run_out(void)
+{
+    while (worker_step(worker)) {
+    }
+}
+
+static void start_holding_0(void)
+{
+    clock_sim_init(&sim, 1000000);
+    ck_assert_int_eq(block_pool_create(4096, &pool), S4_OK);
+    struct worker_options options = {
+        .ops = &ops_holding_0, .clock = &sim.clock, .slots = SLOTS, .flush_us = 100
+    };
+    ck_assert_int_eq(worker_create(&options, &worker), S4_OK);
+    holds_0 = true;
+}
+
+static void let_go_of_0(void)
+{
+    holds_0 = false;
+    partition_resume(worker, &partitions[0]);
+    run_out();
+    for (uint32_t slot = 0; slot < SLOTS; slot++)
+        ck_assert_uint_eq(taken[slot], given[slot]);
+    ck_assert_uint_eq(blocks_done, blocks_given + blocks_copied);
+    ck_assert_uint_eq(block_pool_bytes(pool), 0);
+}
+
+/* What a stalled partition holds is what waits for it, whatever else was in its blocks; whether it
+ * waits when the partition stalls or comes later. */
+START_TEST(a_stalled_partition_pins_no_block)
+{
+    start_holding_0();
+    keep_blocks(50);
+    run_out();
+    size_t of_50 = block_pool_bytes(pool);
+    ck_assert_uint_eq(blocks_copied, 50);
+    ck_assert_uint_eq(blocks_done, 50);
+    ck_assert_uint_eq(partition_waiting(&partitions[0]), 50);
+    keep_blocks(1);
+    run_out();
+    size_t each = block_pool_bytes(pool) - of_50;
+    ck_assert_uint_eq(of_50, 50 * each);
+    ck_assert_uint_le(each, 384);
+    keep_blocks(949);
+    run_out();
+    ck_assert_uint_eq(block_pool_bytes(pool), 1000 * each);
+    for (uint32_t slot = 1; slot < SLOTS; slot++)
+        ck_assert_uint_eq(taken[slot], given[slot]);
+    let_go_of_0();
+    stop();
+}
+END_TEST
+
+/* Runs that are copies already stay as they are when it stalls again, and those between follow. */
+START_TEST(a_partition_that_stalls_again_copies_what_is_new)
+{
+    start_holding_0();
+    keep_blocks(10);
+    run_out();
+    ck_assert_uint_eq(blocks_copied, 10);
+    keep_blocks(5);
+    partition_resume(worker, &partitions[0]);
+    run_out();
+    ck_assert_uint_eq(blocks_copied, 15);
+    partitions[0].stalled = PARTITION_PAUSED; /* with all others of its app: pins its own blocks */
+    keep_blocks(3);
+    run_out();
+    ck_assert_uint_eq(blocks_copied, 15);
+    ck_assert_uint_ge(block_pool_bytes(pool), 3 * 4096);
+    partition_resume(worker, &partitions[0]);
+    run_out();
+    ck_assert_uint_eq(blocks_copied, 18);
+    ck_assert_uint_lt(block_pool_bytes(pool), 18 * 384);
+    let_go_of_0();
+    stop();
+}
+END_TEST
+
+START_TEST(a_run_for_whose_copy_there_is_no_memory_stays_in_its_block)
+{
+    start_holding_0();
+    holds_0 = false;
+    keep_blocks(2);
+    run_out(); /* it has all that it needs but for copies */
+    holds_0 = true;
+    keep_blocks(2);
+    mem_fail_after(0);
+    partitions[0].stalled = PARTITION_STALLED;
+    run_out();
+    mem_fail_after(-1);
+    ck_assert_uint_eq(blocks_copied, 0);
+    ck_assert_uint_eq(partition_waiting(&partitions[0]), 2);
+    keep_blocks(1);
+    run_out();
+    ck_assert_uint_eq(blocks_copied, 1);
+    ck_assert_uint_eq(partition_clear(worker, &partitions[0]), 3);
+    ck_assert_uint_eq(block_pool_bytes(pool), 0);
+    ck_assert_uint_eq(blocks_done, blocks_given + blocks_copied);
+    taken[0] += 3;
+    keep_blocks(1);
+    let_go_of_0();
+    stop();
+}
+END_TEST
+
+/* A record with a block of its own, of the largest size. */
+START_TEST(a_large_record_is_copied_too)
+{
+    start_holding_0();
+    struct block *block = block_take(pool, RECORD_MAX);
+    block->app = 7;
+    struct record *record = (struct record *)(void *)block->data;
+    memset(record, 0, RECORD_MAX);
+    record->len = RECORD_MAX;
+    record->seq = ++given[0];
+    block->used = RECORD_MAX;
+    block->count = 1;
+    worker_keep(worker, block);
+    blocks_given++;
+    run_out();
+    ck_assert_uint_eq(blocks_copied, 1);
+    ck_assert_uint_le(block_pool_bytes(pool), RECORD_MAX + 384);
+    let_go_of_0();
     stop();
 }
 END_TEST
@@ -366,6 +540,10 @@ Suite *suite_build(void)
     Suite *suite = suite_create("worker");
     suite_add(suite, "oracle", a_million_records_in_order, 60);
     suite_add(suite, "destroy", what_waits_is_released_with_the_worker, 20);
+    suite_add(suite, "copies", a_stalled_partition_pins_no_block, 20);
+    suite_add(suite, "again", a_partition_that_stalls_again_copies_what_is_new, 20);
+    suite_add(suite, "no_copy", a_run_for_whose_copy_there_is_no_memory_stays_in_its_block, 20);
+    suite_add(suite, "large", a_large_record_is_copied_too, 20);
     suite_add(suite, "ticks", ticks_come_when_they_are_wanted, 20);
     suite_add(suite, "threads", threads_hand_over_in_order, 60);
     suite_add(suite, "memory", out_of_memory_makes_no_worker, 20);
