@@ -27,7 +27,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
-static void print_json(const struct bundle *bundle)
+static void print_fine(const struct bundle *bundle)
 {
     say_printf("{\"ok\":true,\"app\":");
     say_json_string(bundle->graph->app);
@@ -35,13 +35,21 @@ static void print_json(const struct bundle *bundle)
     say_json_string(bundle->graph->version);
     say_printf(",\"build_id\":");
     say_json_string(bundle->elf.build_id);
-    say_printf("}\n");
+    say_printf(",\"problems\":[],\"more\":0}\n");
+}
+
+static void print_problems(const char *path, const struct problems *problems)
+{
+    say_printf("{\"ok\":false,\"problems\":");
+    say_json_problems(path, problems);
+    say_printf(",\"more\":%zu}\n", problems->dropped);
 }
 
 int command_check(int argc, char **argv)
 {
-    static const struct argp_option options[] = { { "json", 'j', 0, 0, "Print a JSON object", 0 },
-                                                  { 0 } };
+    static const struct argp_option options[] = {
+        { "json", 'j', 0, 0, "Print a JSON object, with all problems", 0 }, { 0 }
+    };
     static const struct argp argp = {
         .options = options,
         .parser = parse,
@@ -54,14 +62,19 @@ int command_check(int argc, char **argv)
     command_parse(&argp, argc, argv, &check);
     struct bundle *bundle;
     struct plugin *plugin;
-    int code = load_app(check.path, &bundle, &plugin);
+    struct problems problems;
+    problems_init(&problems);
+    int code = load_try(check.path, &bundle, &plugin, &problems);
     if (code != EXIT_DONE) {
+        say_problems(check.path, &problems);
         if (check.json)
-            say_printf("{\"ok\":false}\n");
+            print_problems(check.path, &problems);
+        problems_fini(&problems);
         return code;
     }
+    problems_fini(&problems);
     if (check.json)
-        print_json(bundle);
+        print_fine(bundle);
     else
         say_printf("%s %s: fine\n", bundle->graph->app, bundle->graph->version);
     plugin_release(plugin);

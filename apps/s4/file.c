@@ -20,7 +20,7 @@ s4_status file_failed(struct diag *diag, const char *path, int error)
         status = S4_EXISTS;
     else if (error == ENOSPC || error == EDQUOT)
         status = S4_FULL;
-    return diag_set(diag, status, "%s: %s", path, strerror(error));
+    return diag_set_at(diag, status, path, 0, 0, "%s", strerror(error));
 }
 
 /* Reads to the end or one byte past the limit. */
@@ -32,7 +32,7 @@ static s4_status read_all(int fd, const char *path, size_t most, struct buffer *
         size_t want = size_min(64 * KIB, most + 1 - (content->size - before));
         char *room = buffer_room(content, want);
         if (!room)
-            return diag_set(diag, S4_NO_MEMORY, "%s: out of memory", path);
+            return diag_set_at(diag, S4_NO_MEMORY, path, 0, 0, "out of memory");
         content->size -= want; /* what is read is added below */
         ssize_t n = read(fd, room, want);
         if (n < 0 && errno == EINTR)
@@ -43,7 +43,7 @@ static s4_status read_all(int fd, const char *path, size_t most, struct buffer *
             return S4_OK;
         content->size += (size_t)n;
         if (content->size - before > most)
-            return diag_set(diag, S4_TOO_LARGE, "%s: larger than %zu bytes", path, most);
+            return diag_set_at(diag, S4_TOO_LARGE, path, 0, 0, "larger than %zu bytes", most);
     }
 }
 

@@ -56,10 +56,19 @@ void say_note(const char *format, ...)
     va_end(args);
 }
 
+static bool names_file(const struct problem *problem, const char *file)
+{
+    return strlen(file) == problem->place.file_len &&
+           memcmp(problem->text, file, problem->place.file_len) == 0;
+}
+
 void say_problems(const char *place, const struct problems *problems)
 {
-    for (size_t i = 0; i < problems->count; i++)
-        say_error("%s%s%s", place ? place : "", place ? ": " : "", problems->list[i].text);
+    for (size_t i = 0; i < problems->count; i++) {
+        const struct problem *problem = &problems->list[i];
+        bool named = !place || names_file(problem, place);
+        say_error("%s%s%s", named ? "" : place, named ? "" : ": ", problem->text);
+    }
     if (problems->dropped)
         say_error("and %zu more", problems->dropped);
     if (!problems->count)
@@ -131,11 +140,36 @@ bool say_flush(void)
 
 void say_json_string(const char *text)
 {
+    say_json_bytes(text, strlen(text));
+}
+
+void say_json_bytes(const char *text, size_t size)
+{
     struct buffer buffer;
     buffer_init(&buffer);
-    if (json_write_string(&buffer, text, strlen(text)) == S4_OK)
+    if (json_write_string(&buffer, text, size) == S4_OK)
         say_out(buffer.data, buffer.size);
     else if (!out_error)
         out_error = ENOMEM;
     buffer_fini(&buffer);
+}
+
+void say_json_problems(const char *place, const struct problems *problems)
+{
+    say_printf("[");
+    for (size_t i = 0; i < problems->count; i++) {
+        const struct problem *problem = &problems->list[i];
+        const struct diag_place *at = &problem->place;
+        say_printf("%s{\"file\":", i ? "," : "");
+        if (at->file_len)
+            say_json_bytes(problem->text, at->file_len);
+        else
+            say_json_string(place);
+        if (at->line)
+            say_printf(",\"line\":%u,\"column\":%u", at->line, at->column);
+        say_printf(",\"code\":\"%s\",\"message\":", s4_status_name(problem->code));
+        say_json_string(problem->text + at->message);
+        say_printf("}");
+    }
+    say_printf("]");
 }

@@ -12,7 +12,7 @@
 void say_command(const char *command);
 void say_error(const char *format, ...) PRINTF(1, 2);
 void say_note(const char *format, ...) PRINTF(1, 2);
-/* All problems of a bundle, one line each, after "PLACE: " unless it is NULL. */
+/* All problems of a bundle, one line each, after "PLACE: " unless it is NULL or named already. */
 void say_problems(const char *place, const struct problems *problems);
 
 /* The line that shows how far it is, overwritten by the next; only on a terminal. */
@@ -30,5 +30,9 @@ bool say_flush(void);
 
 /* A JSON string with its quotes. */
 void say_json_string(const char *text);
+void say_json_bytes(const char *text, size_t size);
+/* The problems as a JSON array: file (or `place`), line and column where they are known, code,
+ * message. */
+void say_json_problems(const char *place, const struct problems *problems);
 
 #endif

@@ -207,9 +207,9 @@ static s4_status parse(const char *place, const char *text, size_t size, struct 
         return problems_add_diag(problems, &diag);
     if (tree->root->kind == TREE_MAP)
         return S4_OK;
-    (void)problems_add(problems, S4_TYPE, "%s:%u:%u: found %s; wanted a map: app: NAME, ...", place,
-                       tree->root->place.line, tree->root->place.column,
-                       setting_show(tree->root).text);
+    (void)problems_add_at(problems, S4_TYPE, place, tree->root->place.line,
+                          tree->root->place.column, "found %s; wanted a map: app: NAME, ...",
+                          setting_show(tree->root).text);
     tree_fini(tree);
     return S4_TYPE;
 }

@@ -32,7 +32,7 @@ void setting_wrong(struct setting_reader *reader, const struct tree_node *node, 
 
 static void no_memory(struct setting_reader *reader)
 {
-    (void)problems_add(reader->problems, S4_NO_MEMORY, "%s: out of memory", reader->place);
+    (void)problems_add_at(reader->problems, S4_NO_MEMORY, reader->place, 0, 0, "out of memory");
 }
 
 /* ---- maps ---------------------------------------------------------------------------------- */

@@ -80,9 +80,9 @@ bool setting_is_map(struct setting_reader *reader, const struct tree_node *node,
 void setting_set_text(struct setting_reader *reader, char **to, const char *text);
 
 /* A mistake, with its place. */
-#define SETTING_BAD(reader, place_, code, format, ...)                                 \
-    (void)problems_add((reader)->problems, code, "%s:%u:%u: " format, (reader)->place, \
-                       (place_).line, (place_).column, __VA_ARGS__)
+#define SETTING_BAD(reader, place_, code, format, ...)                              \
+    (void)problems_add_at((reader)->problems, code, (reader)->place, (place_).line, \
+                          (place_).column, format, __VA_ARGS__)
 /* `ttl of prototype "counters": found "5x"; wanted ...` */
 void setting_wrong(struct setting_reader *reader, const struct tree_node *node, s4_status code,
                    const char *wanted);

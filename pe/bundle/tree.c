@@ -32,13 +32,13 @@ static struct tree_place place_of(const yaml_mark_t *mark)
 
 static s4_status fail(struct parse *parse, struct tree_place place, const char *what)
 {
-    return diag_set(parse->diag, S4_MALFORMED, "%s:%u:%u: %s", parse->name, place.line,
-                    place.column, what);
+    return diag_set_at(parse->diag, S4_MALFORMED, parse->name, place.line, place.column, "%s",
+                       what);
 }
 
 static s4_status no_memory(struct parse *parse)
 {
-    return diag_set(parse->diag, S4_NO_MEMORY, "%s: out of memory", parse->name);
+    return diag_set_at(parse->diag, S4_NO_MEMORY, parse->name, 0, 0, "out of memory");
 }
 
 /* ---- nodes --------------------------------------------------------------------------------- */
@@ -86,9 +86,9 @@ static s4_status take_key(struct parse *parse, const yaml_event_t *event, struct
     for (; child; child = child->next) {
         if (strcmp(child->key, text) != 0)
             continue;
-        return diag_set(parse->diag, S4_EXISTS,
-                        "%s:%u:%u: key \"%.80s\" stands here a second time; it was in line %u",
-                        parse->name, place.line, place.column, text, child->key_place.line);
+        return diag_set_at(parse->diag, S4_EXISTS, parse->name, place.line, place.column,
+                           "key \"%.80s\" stands here a second time; it was in line %u", text,
+                           child->key_place.line);
     }
     parse->key = mem_strdup(text);
     parse->key_place = place;

@@ -17,7 +17,8 @@ void problems_fini(struct problems *problems)
     problems_init(problems);
 }
 
-static void keep(struct problems *problems, s4_status code, const char *text)
+static void keep(struct problems *problems, s4_status code, const char *text,
+                 struct diag_place place)
 {
     if (problems->count == PROBLEMS_MAX) {
         problems->dropped++;
@@ -34,7 +35,7 @@ static void keep(struct problems *problems, s4_status code, const char *text)
         return;
     }
     problems->list = list;
-    problems->list[problems->count++] = (struct problem){ .code = code, .text = copy };
+    problems->list[problems->count++] = (struct problem){ code, copy, place };
     if (problems->first == S4_OK)
         problems->first = code;
 }
@@ -46,13 +47,24 @@ s4_status problems_add(struct problems *problems, s4_status code, const char *fo
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    keep(problems, code, text);
+    keep(problems, code, text, (struct diag_place){ 0 });
     return code;
+}
+
+s4_status problems_add_at(struct problems *problems, s4_status code, const char *file,
+                          uint32_t line, uint32_t column, const char *format, ...)
+{
+    struct diag diag;
+    va_list args;
+    va_start(args, format);
+    diag_write_at_args(&diag, code, file, line, column, format, args);
+    va_end(args);
+    return problems_add_diag(problems, &diag);
 }
 
 s4_status problems_add_diag(struct problems *problems, const struct diag *diag)
 {
-    keep(problems, diag->code, diag->text);
+    keep(problems, diag->code, diag->text, diag->place);
     return diag->code;
 }
 

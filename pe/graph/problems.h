@@ -9,6 +9,7 @@
 struct problem {
     s4_status code;
     char *text;
+    struct diag_place place; /* what of the text is a place */
 };
 
 struct problems {
@@ -25,6 +26,9 @@ void problems_fini(struct problems *problems);
 /* Adds one and returns `code`. */
 s4_status problems_add(struct problems *problems, s4_status code, const char *format, ...)
     PRINTF(3, 4);
+/* The same at a place in a file; line 0: only the file is known. */
+s4_status problems_add_at(struct problems *problems, s4_status code, const char *file,
+                          uint32_t line, uint32_t column, const char *format, ...) PRINTF(6, 7);
 /* Adds what a diag says. */
 s4_status problems_add_diag(struct problems *problems, const struct diag *diag);
 

@@ -6,14 +6,12 @@ that nothing else has changed, neither on the node nor on the disk.
 """
 import ctypes
 import hashlib
-import io
 import os
 import re
 import socket
-import struct
 import tarfile
 
-from cluster import BUNDLE, PLACE, Node, main, path, s4, test, write
+from cluster import BUNDLE, PLACE, Node, bundle, main, path, s4, test, write
 
 MIB = 1 << 20
 NODE = Node("--listen", "tcp://127.0.0.1:*")
@@ -22,31 +20,6 @@ NODE.s4("inject", "probe.lines", "-", given="old\n").expect(0)
 NODE.s4("drain", "--wait-only").expect(0)
 
 # ---- what is given ------------------------------------------------------------------------------
-
-
-def zstd(data):
-    """A zstd frame that stores its bytes as they are; with this, no compressor is needed."""
-    frame = struct.pack("<IBQ", 0xFD2FB528, 0xE0, len(data))
-    blocks = [data[at:at + 100000] for at in range(0, len(data), 100000)] or [b""]
-    for i, block in enumerate(blocks):
-        head = len(block) << 3 | (i == len(blocks) - 1)
-        frame += struct.pack("<I", head)[:3] + block
-    return frame
-
-
-def bundle(name, *entries):
-    """A bundle of (path, content or a tarfile type and its target)."""
-    tar = io.BytesIO()
-    with tarfile.open(fileobj=tar, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for place, content in entries:
-            info = tarfile.TarInfo(place)
-            if isinstance(content, bytes):
-                info.size = len(content)
-                archive.addfile(info, io.BytesIO(content))
-            else:
-                info.type, info.linkname = content
-                archive.addfile(info)
-    return write(name, zstd(tar.getvalue()))
 
 
 def without_permission():

@@ -1,13 +1,17 @@
 """What the tests of whole processes share: TAP, a place of their own that is cleaned up whatever
 happens, commands with a limit in time, nodes that never outlive the test."""
 import atexit
+import ctypes
+import io
 import json
 import os
 import selectors
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import traceback
@@ -96,6 +100,45 @@ def write(name, content):
     with open(path(name), "wb") as file:
         file.write(content.encode() if isinstance(content, str) else content)
     return path(name)
+
+
+def zstd(data):
+    """A zstd frame that stores its bytes as they are; with this, no compressor is needed."""
+    frame = struct.pack("<IBQ", 0xFD2FB528, 0xE0, len(data))
+    blocks = [data[at:at + 100000] for at in range(0, len(data), 100000)] or [b""]
+    for i, block in enumerate(blocks):
+        head = len(block) << 3 | (i == len(blocks) - 1)
+        frame += struct.pack("<I", head)[:3] + block
+    return frame
+
+
+def bundle(name, *entries):
+    """A bundle of (path, content or a tarfile type and its target)."""
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for place, content in entries:
+            info = tarfile.TarInfo(place)
+            if isinstance(content, bytes):
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
+            else:
+                info.type, info.linkname = content
+                archive.addfile(info)
+    return write(name, zstd(tar.getvalue()))
+
+
+def parts_of(place):
+    """What lies in a bundle that s4 packed: contents by path."""
+    library = ctypes.CDLL("libzstd.so.1")
+    library.ZSTD_decompress.restype = ctypes.c_size_t
+    with open(place, "rb") as file:
+        packed = file.read()
+    room = ctypes.create_string_buffer(64 << 20)
+    size = library.ZSTD_decompress(room, ctypes.c_size_t(len(room)), packed,
+                                   ctypes.c_size_t(len(packed)))
+    assert size < len(room), "not one zstd frame"
+    with tarfile.open(fileobj=io.BytesIO(room.raw[:size])) as archive:
+        return {entry.name: archive.extractfile(entry).read() for entry in archive}
 
 
 def until(what, condition):

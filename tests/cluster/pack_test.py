@@ -6,7 +6,7 @@
 import os
 import shutil
 
-from cluster import BUNDLE, main, path, s4, test, write
+from cluster import BUNDLE, bundle, main, parts_of, path, s4, test, write
 
 LIBRARY = os.path.join(os.path.dirname(BUNDLE), "stopwords.so")
 
@@ -92,6 +92,34 @@ def files_have_limits():
     with open(path("zeros/zeros"), "wb") as file:
         file.truncate((64 << 20) + 1)
     refused(path("zeros"), 1, "larger than 67108864 bytes")
+
+
+@test
+def check_lists_the_problems_for_programs():
+    pack().expect(0)
+    fine = s4("check", "--json", path("stopwords.s4r")).expect(0).json()[0]
+    assert fine.pop("build_id"), fine
+    assert fine == {"ok": True, "app": "stopwords", "version": "1", "problems": [],
+                    "more": 0}, fine
+    parts = parts_of(path("stopwords.s4r"))
+    parts["app.yaml"] = b"app: stopwords\nversion: '1'\nstrems: {}\nparked_after: x\n"
+    parts["odd"] = b""
+    bad = bundle("bad.s4r", *parts.items())
+    done = s4("check", "--json", bad).expect(6)
+    found = done.json()[0]
+    assert not found["ok"] and found["more"] == 0 and len(found["problems"]) == 3, found
+    for problem in found["problems"]:
+        line = f":{problem['line']}:{problem['column']}" if "line" in problem else ""
+        assert f"{problem['file']}{line}: {problem['message']}\n" in done.err, (problem, done)
+    unknown, wrong, odd = found["problems"]
+    assert (unknown["file"], unknown["line"], unknown["column"]) == ("app.yaml", 3, 1), unknown
+    assert unknown["code"] == "NOT_FOUND" and unknown["message"].startswith('unknown key "strems"')
+    assert (wrong["line"], wrong["column"], wrong["file"]) == (4, 15, "app.yaml"), wrong
+    assert odd["file"] == bad and odd["code"] == "INVALID" and "line" not in odd, odd
+    done = s4("check", "--json", path("nowhere")).expect(1)
+    assert done.json()[0]["problems"] == [{"file": path("nowhere"), "code": "NOT_FOUND",
+                                           "message": "No such file or directory"}], done
+    assert done.err == f"s4 check: {path('nowhere')}: No such file or directory\n", done
 
 
 main()

@@ -34,6 +34,24 @@ START_TEST(diag_cuts_and_prefixes)
     for (int i = 0; i < 300; i++)
         ck_assert_int_eq(diag_prefix(&diag, S4_TYPE, "longer and "), S4_TYPE);
     ck_assert_uint_eq(strlen(diag.text), DIAG_TEXT_MAX - 1);
+    ck_assert_uint_eq(diag.place.message, 0);
+    ck_assert_int_eq(diag_set_at(&diag, S4_TYPE, "a.yaml", 3, 14, "wanted %s", "int32"), S4_TYPE);
+    ck_assert_str_eq(diag.text, "a.yaml:3:14: wanted int32");
+    ck_assert_str_eq(diag.text + diag.place.message, "wanted int32");
+    ck_assert_uint_eq(diag.place.file_len, strlen("a.yaml"));
+    ck_assert_uint_eq(diag.place.line, 3);
+    ck_assert_uint_eq(diag.place.column, 14);
+    char file[2 * DIAG_TEXT_MAX];
+    memset(file, 'f', sizeof file);
+    file[sizeof file - 1] = '\0';
+    ck_assert_int_eq(diag_set_at(&diag, S4_TYPE, file, 0, 0, "lost"), S4_TYPE);
+    ck_assert_str_eq(diag.text + diag.place.message, "");
+    ck_assert_uint_eq(diag.place.file_len, DIAG_TEXT_MAX - 1);
+    ck_assert_int_eq(diag_set_at(&diag, S4_TYPE, "file", 0, 0, "kept"), S4_TYPE);
+    ck_assert_str_eq(diag.text, "file: kept");
+    ck_assert_int_eq(diag_set(&diag, S4_TYPE, "no place"), S4_TYPE);
+    ck_assert_uint_eq(diag.place.file_len, 0);
+    ck_assert_int_eq(diag_set_at(NULL, S4_FULL, "file", 0, 0, "ignored"), S4_FULL);
     ck_assert_int_eq(diag_set(NULL, S4_FULL, "ignored"), S4_FULL);
 }
 END_TEST
