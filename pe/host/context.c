@@ -273,13 +273,18 @@ static s4_status timer_set(s4_ctx *pub, uint64_t id, uint64_t at_us)
         return fail(ctx, S4_STATE, "s4_timer_set is not allowed in this callback");
     if (!ctx->prototype->of->timer)
         return fail(ctx, S4_STATE, "s4_timer_set: the class has no timer callback");
+    struct host_partition *p = ctx->partition;
+    if (p->now_us == HOST_END_OF_TIME)
+        return S4_OK; /* nothing comes after it */
     struct timer timer = { .prototype = ctx->prototype->number,
                            .instance = ctx->number,
                            .id = id,
                            .due_us = at_us < HOST_END_OF_TIME ? at_us : HOST_END_OF_TIME - 1 };
-    s4_status status = timers_set(ctx->partition->timers, &timer);
+    s4_status status = timers_set(p->timers, &timer);
     if (status != S4_OK)
         return fail(ctx, status, "s4_timer_set: too many timers, or no memory");
+    if (timer.due_us < p->due_us)
+        p->due_us = timer.due_us; /* an event of the same run may pass it */
     return S4_OK;
 }
 

@@ -42,11 +42,8 @@ __attribute__((noinline)) static bool dispatch_slowly(struct host_ctx *ctx,
     if (record->stream >= RECORD_STREAM_RESERVED)
         return host_engine_record(ctx, record);
     struct host_pair *pair = &ctx->app->pairs[record->stream];
-    if (ctx->app->event_time && record->time > p->now_us) {
-        p->now_us = record->time;
-        ctx->run_us = ctx->emission.time = record->time;
-        host_times(p);
-    }
+    if (ctx->app->event_time && record->time > p->now_us)
+        host_time_moves(ctx, record->time);
     const void *event = host_decode(ctx->worker, pair, record);
     if (UNLIKELY(!event)) {
         host_dead_letter(ctx, record, NULL, S4_NO_MEMORY, "out of memory for the decoded event");

@@ -29,7 +29,8 @@
 #define HOST_AHEAD_ENTRY  8         /* and whose entry is */
 #define HOST_SAMPLE       256       /* one run in so many is timed */
 #define HOST_FEED_WINDOW  (4 * MIB) /* of an app's blocks on their way, before its feeds wait */
-#define HOST_COPIED_PART  2 /* of the soft mark: for what all apps' records copied out hold */
+#define HOST_COPIED_PART  2    /* of the soft mark: for what all apps' records copied out hold */
+#define HOST_CATCH_UP_MAX 4096 /* see host_time_moves */
 #define HOST_NEVER        UINT64_MAX
 #define HOST_END_OF_TIME  (UINT64_MAX - 1)
 #define HOST_CAUSE_MAX    256
@@ -513,6 +514,8 @@ void host_query_post(struct host_query *query);
 
 /* ---- tick.c -------------------------------------------------------------------------------- */
 
+/* An event moves the partition's time: what is due by then comes before it, each at its time. */
+void host_time_moves(struct host_ctx *ctx, uint64_t to_us);
 /* Timers, outputs every t and TTL that are due at the partition's time. */
 void host_partition_tick(struct host_ctx *ctx);
 /* The end of input: what it caused; 0: nothing arose. */

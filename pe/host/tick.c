@@ -1,8 +1,9 @@
 /* What time does in a partition: timers, outputs every t, TTL; and the end of input.
  *
  * A partition keeps one due time, the earliest of all; its worker the earliest of its partitions.
- * With a processing clock the worker ticks when the wall clock passes it; with an event clock a run
- * does, when it has moved the partition's time. Both come here.
+ * With a processing clock the worker ticks when the wall clock passes it. With an event clock an
+ * event does that moves the partition's time past it, before it is handled: the time goes from one
+ * due moment to the next, so that each callback sees its own, and then to the event's.
  */
 #include "pe/host/host.h"
 
@@ -42,7 +43,10 @@ static uint64_t fire_timers(struct host_ctx *ctx)
     struct host_partition *p = ctx->partition;
     struct timer timer;
     uint64_t n = 0;
-    while (timers_next(p->timers, p->now_us, &timer)) {
+    /* Those that callbacks set for now or before come in the next tick, not for ever in this one.
+     */
+    uint64_t most = timers_count(p->timers);
+    while (n < most && timers_next(p->timers, p->now_us, &timer)) {
         fire_timer(ctx, &timer);
         n++;
     }
@@ -96,6 +100,49 @@ void host_partition_tick(struct host_ctx *ctx)
         if (p->ttl_due_us[i] <= p->now_us)
             expire(ctx, prototype);
     }
+}
+
+/* ---- event clocks -------------------------------------------------------------------------- */
+
+static void set_time(struct host_ctx *ctx, uint64_t now_us)
+{
+    struct host_partition *p = ctx->partition;
+    p->now_us = now_us;
+    ctx->run_us = ctx->emission.time = now_us;
+    host_times(p);
+}
+
+/* Timers that are set again and again are caught up with HOST_CATCH_UP_MAX times: one event with a
+ * time far ahead must not keep a worker for ever. What is left then sees the event's time. */
+static void pass_through(struct host_ctx *ctx, uint64_t to_us)
+{
+    struct host_partition *p = ctx->partition;
+    uint64_t left = (uint64_t)timers_count(p->timers) + HOST_CATCH_UP_MAX;
+    for (; p->due_us <= to_us && left > 0; left--) {
+        set_time(ctx, p->due_us > p->now_us ? p->due_us : p->now_us);
+        host_partition_tick(ctx);
+        host_partition_due(p);
+    }
+    set_time(ctx, to_us);
+    if (p->due_us > to_us)
+        return;
+    host_partition_tick(ctx);
+    host_partition_due(p);
+}
+
+void host_time_moves(struct host_ctx *ctx, uint64_t to_us)
+{
+    if (LIKELY(ctx->partition->due_us > to_us)) {
+        set_time(ctx, to_us);
+        return;
+    }
+    const struct record *record = ctx->record;
+    uint8_t hop = ctx->emission.hop;
+    ctx->record = NULL;
+    pass_through(ctx, to_us);
+    ctx->record = record;
+    ctx->emission.hop = hop;
+    ctx->emission.time = to_us;
 }
 
 /* ---- the end of input ---------------------------------------------------------------------- */

@@ -47,8 +47,9 @@ static inline s4_status s4_wait(s4_ctx *ctx)
 /* In a query callback, at most once: the reply, of the class's reply type. */
 #define s4_reply(ctx, message) ((ctx)->host->reply((ctx), &(message)->base))
 
-/* Calls the class's timer callback with `id` at `at_us` of the app's clock or soon after. One timer
- * per instance and id: setting it again moves it. */
+/* Calls the class's timer callback with `id` at `at_us` of the app's clock or soon after (with an
+ * event clock: before the event that passes it). One timer per instance and id: setting it again
+ * moves it. */
 static inline s4_status s4_timer_set(s4_ctx *ctx, uint64_t id, uint64_t at_us)
 {
     return ctx->host->timer_set(ctx, id, at_us);
