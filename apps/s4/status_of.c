@@ -24,6 +24,7 @@ size_t status_of_app(const struct engine_app_status *app, struct counter_entry *
         { "rows_dropped", c->rows_dropped },
         { "rows_refused", c->rows_refused },
         { "requests", c->requests },
+        { "answers_dropped", c->answers_dropped },
         { "timers", c->timers },
         { "state_bytes", c->state_bytes },
         { "queued_bytes", app->queued_bytes },

@@ -308,6 +308,7 @@ static void add_counters(const struct host_counters *from, const struct host_app
     c->mailbox_dropped += count_get(&from->mailbox_dropped);
     c->parked += count_get(&from->parked);
     c->requests += count_get(&from->requests);
+    c->answers_dropped += count_get(&from->answers_dropped);
     c->state_bytes += count_get(&from->state_bytes);
     for (uint32_t i = 0; i < app->n_prototypes; i++) {
         to->prototypes[i].events += count_get(&from->prototypes[i].events);

@@ -163,6 +163,7 @@ static void lay_out(struct host_prototype *p, uint64_t instances_max)
     p->extra_output = extra_room(p, p->of->output && p->output_events);
     p->extra_heap = extra_room(p, p->of->state_kind != S4_FLAT);
     p->extra_mailbox = extra_room(p, p->of->n_answers > 0);
+    p->extra_life = extra_room(p, p->of->n_answers > 0);
     p->table.key_room = key_room(p);
     p->table.state_size = (uint32_t)align_up(p->of->state_size, 8);
     p->table.max = instances_max;

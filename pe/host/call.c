@@ -302,6 +302,8 @@ s4_status host_instance_make(struct host_ctx *ctx, struct host_prototype *protot
     count_add(&counters->prototypes[prototype->number].instances, 1);
     arm_ttl(ctx, prototype);
     struct instance *instance = instances_at(table, made);
+    if (prototype->extra_life != INSTANCE_NONE)
+        *host_life(prototype, table, instance) = ++p->lives;
     if (prototype->of->state_kind == S4_MESSAGE)
         protobuf_c_message_init(prototype->of->state_type, instance_state(table, instance));
     if (prototype->of->create) {

@@ -207,8 +207,9 @@ struct engine_counters {
     uint64_t rows_dropped; /* by outputs that drop the oldest */
     uint64_t rows_refused;
     uint64_t requests;
-    uint64_t timers;      /* set, now */
-    uint64_t state_bytes; /* of instances, accounted */
+    uint64_t answers_dropped; /* who asked has gone */
+    uint64_t timers;          /* set, now */
+    uint64_t state_bytes;     /* of instances, accounted */
 };
 
 struct engine_prototype_status {

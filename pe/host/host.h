@@ -128,9 +128,10 @@ struct host_prototype {
     uint32_t extra_output;
     uint32_t extra_heap;
     uint32_t extra_mailbox;
-    uint8_t dirty_flag; /* INSTANCE_DIRTY if it has an output callback */
-    bool before;        /* TTL or gap: looked at before an event */
-    bool after;         /* trigger or output by events: looked at after one */
+    uint32_t extra_life; /* which of all the partition's instances it is: answers find it by that */
+    uint8_t dirty_flag;  /* INSTANCE_DIRTY if it has an output callback */
+    bool before;         /* TTL or gap: looked at before an event */
+    bool after;          /* trigger or output by events: looked at after one */
     uint64_t ttl_ms;
     uint64_t trigger_events;
     uint64_t trigger_gap_us;
@@ -149,7 +150,8 @@ struct host_prototype {
 struct host_counters {
     counter injected, applied, emitted, published, dead_letters, absent_keys, unheard, shed,
         duplicates, created, removed, instances, waiting, mailbox, mailbox_dropped, parked,
-        requests, answers, link_repeats, dropped, blocks_copied, blocks_done, timers, state_bytes;
+        requests, answers, answers_dropped, link_repeats, dropped, blocks_copied, blocks_done,
+        timers, state_bytes;
     struct {
         counter events, failures, created, removed, instances;
     } prototypes[GRAPH_PROTOTYPES_MAX];
@@ -229,6 +231,7 @@ struct host_partition {
     uint32_t *links_out; /* per destination slot */
     uint32_t next_id;    /* of this millisecond */
     uint64_t last_id_ms;
+    uint64_t lives; /* instances made that may ask: each has its number */
     struct rng rng;
     /* A run that stalled: which subscription of its next record comes next. */
     bool resuming;
@@ -470,6 +473,9 @@ struct host_query;
 
 enum mail_kind { MAIL_RECORD = 1, MAIL_TIMER, MAIL_QUERY };
 
+/* Which of the partition's instances it is, of a prototype that may ask. */
+uint64_t *host_life(const struct host_prototype *prototype, struct instances *table,
+                    struct instance *instance);
 struct mailbox **host_mailbox(const struct host_prototype *prototype, struct instances *table,
                               struct instance *instance);
 /* Puts a record into an instance's mailbox; false: stall. */

@@ -7,7 +7,7 @@
  */
 #include "pe/host/host.h"
 
-#define PARTITION_MAGIC 0x31505334u /* "4SP1" */
+#define PARTITION_MAGIC 0x32505334u /* "4SP2" */
 
 static bool create_tables(struct host_partition *p)
 {
@@ -146,6 +146,7 @@ struct head {
     uint64_t graph;
     uint64_t now_us;
     uint64_t last_id_ms;
+    uint64_t lives;
     uint32_t next_id;
     uint32_t resume_sub;
     uint32_t resume_number;
@@ -249,6 +250,7 @@ s4_status host_partition_save(struct host_partition *p, struct buffer *out)
         .graph = app->bundle->graph_hash,
         .now_us = p->now_us,
         .last_id_ms = p->last_id_ms,
+        .lives = p->lives,
         .next_id = p->next_id,
         .resume_sub = p->resume_sub,
         .resume_number = p->resume_number,
@@ -412,6 +414,7 @@ static s4_status load_all(struct host_partition *p, const char **at, const char 
         return S4_VERSION;
     p->now_us = head.now_us;
     p->last_id_ms = head.last_id_ms;
+    p->lives = head.lives;
     p->next_id = head.next_id;
     p->resume_sub = head.resume_sub;
     p->resume_number = head.resume_number;

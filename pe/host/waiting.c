@@ -6,8 +6,9 @@
  * go on between the turns. While anything is in the mailbox the instance is QUEUED and new events
  * go behind, so that the order per sender and key holds.
  *
- * A request is known by the key of who asked, not by its entry: a partition may be saved and loaded
- * while the request runs.
+ * A request is known by the key of who asked and by which of the key's instances that was, not by
+ * its entry: a partition may be saved and loaded while the request runs. If that instance has gone
+ * meanwhile, the answer is dropped, and counted, though a new one may have its key.
  */
 #include "pe/host/host.h"
 
@@ -25,6 +26,7 @@ struct request_job {
     uint16_t request;
     bool answered;
     s4_status status;
+    uint64_t life; /* of who asked */
     uint64_t hash;
     size_t key_len;
     char *key;              /* owned */
@@ -47,6 +49,12 @@ struct mailbox **host_mailbox(const struct host_prototype *prototype, struct ins
         return NULL;
     return (struct mailbox **)(void *)((char *)instance_extra(table, instance) +
                                        prototype->extra_mailbox);
+}
+
+uint64_t *host_life(const struct host_prototype *prototype, struct instances *table,
+                    struct instance *instance)
+{
+    return (uint64_t *)(void *)((char *)instance_extra(table, instance) + prototype->extra_life);
 }
 
 static struct mailbox *mailbox_of(struct host_ctx *ctx, const struct host_prototype *prototype,
@@ -326,6 +334,17 @@ static void call_answer(struct host_ctx *ctx, struct request_job *job, uint32_t 
     host_call_came_to(ctx, prototype, number, status);
 }
 
+/* Who asked, if it still lives. */
+static uint32_t find_asker(const struct request_job *job, struct instances *table)
+{
+    const struct host_prototype *prototype = &job->app->prototypes[job->prototype];
+    uint32_t number = instances_find(table, job->hash, job->key, job->key_len);
+    if (number == INSTANCE_NONE ||
+        *host_life(prototype, table, instances_at(table, number)) != job->life)
+        return INSTANCE_NONE;
+    return number;
+}
+
 /* The partition's worker, between two runs: the answer arrived. */
 static void answer_arrived(void *owner, struct message *message)
 {
@@ -338,8 +357,10 @@ static void answer_arrived(void *owner, struct message *message)
     host_enter(worker, p, worker_now_us(worker->actor));
     struct host_ctx *ctx = &worker->ctx;
     count_add(&host_counters(worker, app)->answers, 1);
-    uint32_t number = instances_find(table, job->hash, job->key, job->key_len);
-    if (number != INSTANCE_NONE) {
+    uint32_t number = find_asker(job, table);
+    if (number == INSTANCE_NONE) {
+        count_add(&host_counters(worker, app)->answers_dropped, 1);
+    } else {
         call_answer(ctx, job, number);
         if (instances_at(table, number)->flags & INSTANCE_LIVE && !is_waiting(table, number))
             owe_turn(ctx, prototype, number);
@@ -355,7 +376,7 @@ static void answer_arrived(void *owner, struct message *message)
 static s4_status job_make(struct host_ctx *ctx, const s4_request *request, const void *question,
                           struct request_job **made)
 {
-    const struct instance *instance = instances_at(ctx->table, ctx->number);
+    struct instance *instance = instances_at(ctx->table, ctx->number);
     struct request_job *job = mem_zalloc(sizeof *job);
     if (!job)
         return S4_NO_MEMORY;
@@ -365,6 +386,7 @@ static s4_status job_make(struct host_ctx *ctx, const s4_request *request, const
     job->message.run = answer_arrived;
     job->slot = ctx->partition->base.slot;
     job->prototype = ctx->prototype->number;
+    job->life = *host_life(ctx->prototype, ctx->table, instance);
     job->key_len = instance->key_len;
     job->key = mem_zalloc(job->key_len + 17);
     job->job = (struct job){ .run = job_run, .done = job_done };

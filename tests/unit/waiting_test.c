@@ -437,6 +437,65 @@ START_TEST(queries_wait_behind_events)
 }
 END_TEST
 
+static char heard[64]; /* of gate 0's answers, in their order: what each had left */
+
+static void note_answer(uint32_t gate, uint32_t left)
+{
+    heard[strlen(heard)] = (char)('0' + left);
+}
+
+static void reload_all(void)
+{
+    struct diag diag = { 0 };
+    struct buffer saved;
+    buffer_init(&saved);
+    ck_assert_msg(engine_reload(rig.engine, "gates", 0, &saved, &diag) == S4_OK, "%s", diag.text);
+    buffer_fini(&saved);
+}
+
+/* A gate asks and is removed; a new one of its key asks something else and waits. */
+START_TEST(an_answer_is_for_who_asked)
+{
+    for (int draw = 0; draw < 8; draw++) { /* of answers: drawn by the pool */
+        start(&(struct arrangement){ BLOCK, 8, 4096 }, 1, false);
+        gate_watch.answer = note_answer;
+        memset(heard, 0, sizeof heard);
+        for (int i = 0; i < draw; i++)
+            FEED({ 1, GATE_ASK });
+        answer_until(0);
+        memset(heard, 0, sizeof heard);
+        FEED({ 0, GATE_ASK }, { 0, GATE_REMOVE });
+        if (draw % 2)
+            reload_all();
+        seen[0] = (struct history){ .last = 2 };
+        FEED({ 0, GATE_WAIT_MAX }, { 0, 0 });
+        if (draw % 4 > 1)
+            reload_all();
+        ck_assert_uint_eq(pool_sim_waiting(rig.pool), 2);
+        answer_until(0);
+        ck_assert_str_eq(heard, "210");
+        struct engine_counters counters = rig_counters(&rig);
+        ck_assert_uint_eq(counters.answers_dropped, 1);
+        ck_assert_uint_eq(counters.waiting + counters.mailbox, 0);
+        ck_assert_uint_eq(seen[0].steps, 2);
+        rig_stop(&rig);
+    }
+}
+END_TEST
+
+START_TEST(an_answer_for_nobody_is_dropped)
+{
+    start(&(struct arrangement){ BLOCK, 8, 4096 }, 1, false);
+    gate_watch.answer = note_answer;
+    FEED({ 0, GATE_ASK }, { 0, GATE_REMOVE });
+    answer_until(0);
+    ck_assert_str_eq(heard, "");
+    ck_assert_uint_eq(rig_counters(&rig).answers_dropped, 1);
+    ck_assert_uint_eq(rig_counters(&rig).instances, 0);
+    rig_stop(&rig);
+}
+END_TEST
+
 /* What a parked key's mailbox holds goes where its new events go. */
 START_TEST(a_parked_key_takes_no_mail)
 {
@@ -525,6 +584,8 @@ Suite *suite_build(void)
     suite_add(suite, "drop", a_full_mailbox_drops_as_its_policy_says, 20);
     suite_add(suite, "budget", a_budget_lets_others_in_between, 20);
     suite_add(suite, "queries", queries_wait_behind_events, 20);
+    suite_add(suite, "asker", an_answer_is_for_who_asked, 20);
+    suite_add(suite, "nobody", an_answer_for_nobody_is_dropped, 20);
     suite_add(suite, "parked", a_parked_key_takes_no_mail, 20);
     suite_add(suite, "threads", threads_keep_each_keys_order, 60);
     suite_add(suite, "mailbox", a_mailbox_has_limits, 20);
