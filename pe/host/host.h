@@ -467,7 +467,7 @@ void host_run_end(struct host_ctx *ctx);
 const void *host_decode(struct host_worker *worker, const struct host_pair *pair,
                         const struct record *record);
 
-/* ---- waiting.c: mailboxes and requests ------------------------------------------------------ */
+/* ---- waiting.c, requests.c, queries.c ------------------------------------------------------ */
 
 struct host_query;
 
@@ -487,6 +487,8 @@ bool host_park_timer(struct host_ctx *ctx, struct host_prototype *prototype,
 void host_park_query(struct host_ctx *ctx, struct host_query *query, uint32_t number);
 void host_timer_call(struct host_ctx *ctx, struct host_prototype *prototype, uint32_t number,
                      uint64_t id);
+/* The instance's wait is over: its mail is owed turns. */
+void host_owe_turn(struct host_ctx *ctx, struct host_prototype *prototype, uint32_t number);
 /* Has host_turns called again after other runs. */
 void host_turn_later(struct host_partition *partition);
 /* Gives waiting instances their turns; true: there was one. */
