@@ -1,14 +1,14 @@
 /* What the crashing thread was running, written from its signal handler: no lock, no heap, no
  * stdio. A thread knows its worker or its request through a thread-local pointer, set where a run
  * begins; the context in it says the rest. */
-#include "pe/host/host.h"
+#include "pe/host/request.h"
 
 #include <unistd.h>
 
 #define EVENT_BYTES_SHOWN 64u
 
 _Thread_local struct host_ctx *host_running;
-_Thread_local const struct host_app *host_running_app; /* of a request */
+_Thread_local const struct request_job *host_running_request;
 
 static void put_bytes(int fd, const char *data, size_t size)
 {
@@ -95,27 +95,41 @@ static void put_event(int fd, const struct host_ctx *ctx)
     put(fd, size > EVENT_BYTES_SHOWN ? "...\n" : "\n");
 }
 
+static void put_asker(int fd, const char *prototype, uint16_t slot, const char *key, size_t size)
+{
+    put(fd, " of prototype ");
+    put(fd, prototype);
+    put(fd, ", partition ");
+    put_number(fd, slot);
+    put(fd, ", key ");
+    put_escaped(fd, key, size);
+}
+
+static void put_request(int fd, const struct request_job *job)
+{
+    put_app(fd, job->app);
+    put(fd, "in: the function of request ");
+    put(fd, job->app->requests[job->request].request->name);
+    put(fd, ", asked by an instance");
+    put_asker(fd, job->app->prototypes[job->prototype].name, job->slot, job->key, job->key_len);
+    put(fd, "\n");
+}
+
 void engine_crash_note(int fd)
 {
     const struct host_ctx *ctx = host_running;
     if (!ctx || !ctx->app) {
-        if (host_running_app) {
-            put_app(fd, host_running_app);
-            put(fd, "in: a request's function\n");
-        }
+        if (host_running_request)
+            put_request(fd, host_running_request);
         return;
     }
     put_app(fd, ctx->app);
     put(fd, "in: callback ");
     put(fd, kind_name(ctx->kind));
     if (ctx->partition && ctx->prototype) {
-        put(fd, " of prototype ");
-        put(fd, ctx->prototype->name);
-        put(fd, ", partition ");
-        put_number(fd, ctx->partition->base.slot);
         const struct instance *instance = instances_at(ctx->table, ctx->number);
-        put(fd, ", key ");
-        put_escaped(fd, instance_key(instance), instance->key_len);
+        put_asker(fd, ctx->prototype->name, ctx->partition->base.slot, instance_key(instance),
+                  instance->key_len);
     }
     put(fd, "\n");
     put_event(fd, ctx);

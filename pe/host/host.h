@@ -626,7 +626,7 @@ void host_block_applied(struct block *block);
 /* ---- crash.c ------------------------------------------------------------------------------- */
 
 extern _Thread_local struct host_ctx *host_running; /* what this thread runs; NULL: nothing */
-extern _Thread_local const struct host_app *host_running_app; /* whose request it runs */
+extern _Thread_local const struct request_job *host_running_request; /* whose function it runs */
 
 /* ---- worker_ops ---------------------------------------------------------------------------- */
 

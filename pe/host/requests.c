@@ -39,9 +39,9 @@ static void job_run(struct job *base)
         memory ? host_decode_row(request->question, &job->question, memory, &arena) : NULL;
     s4_status status = S4_NO_MEMORY;
     if (question) {
-        host_running_app = job->app;
+        host_running_request = job;
         status = ((request_fn *)request->request->run)(&job->pub, question);
-        host_running_app = NULL;
+        host_running_request = NULL;
     }
     job->status = status != S4_OK ? status : job->answered ? S4_OK : S4_FAILED;
     mem_free(memory);
