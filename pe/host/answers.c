@@ -1,6 +1,7 @@
 /* What may be asked of a running engine: pins of outputs, living instances, counts, status.
  * Questions about partitions are messages to their workers, answered between two runs. */
-#include "pe/host/host.h"
+#include "pe/host/host_control.h"
+#include "pe/host/host_run.h"
 
 #include "runtime/base/hash.h"
 

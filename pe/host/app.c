@@ -4,7 +4,8 @@
  * The graph (checked by bundle/) says what there is; the table says which code it is. Names connect
  * the two: prototypes and outputs by name, handlers by their place in the subscription list.
  */
-#include "pe/host/host.h"
+#include "pe/host/host_control.h"
+#include "pe/host/host_run.h"
 
 #include "pe/graph/app.h"
 #include "pe/output/deadletter.h"

@@ -5,7 +5,7 @@
  * stays, what it asked is submitted; on failure all three are taken back, the state stays as it is,
  * and the event goes to the dead letters. S4_REMOVE is success, and the instance goes.
  */
-#include "pe/host/host.h"
+#include "pe/host/host_run.h"
 
 #include <stdarg.h>
 

@@ -3,7 +3,7 @@
  * Each one checks that the call may use it, does its part, and remembers the first failure in the
  * context, so that an error that a handler ignores still fails the call.
  */
-#include "pe/host/host.h"
+#include "pe/host/host_run.h"
 
 /* Which calls may use a service: one bit per call_kind. */
 #define BIT(kind) (1u << (kind))

@@ -6,7 +6,8 @@
  * to each prototype that hears the pair. Clock, counters and memory marks are looked at per run or
  * block.
  */
-#include "pe/host/host.h"
+#include "pe/host/host_control.h"
+#include "pe/host/host_run.h"
 
 #include "runtime/base/asan.h"
 

@@ -8,7 +8,8 @@
  *
  * Drains are stepped by worker 0 when it is idle or ticks.
  */
-#include "pe/host/host.h"
+#include "pe/host/host_control.h"
+#include "pe/host/host_run.h"
 
 enum drain_phase { DRAIN_WAIT, DRAIN_AGAIN, DRAIN_ASKED };
 

@@ -3,7 +3,8 @@
  * Locks: `lock` guards control (apps, feeds, drains) and is never taken per event. Whatever touches
  * a partition runs on its worker: control sends a message to every worker (fanout.c) and waits.
  */
-#include "pe/host/host.h"
+#include "pe/host/host_control.h"
+#include "pe/host/host_run.h"
 
 #include <stdarg.h>
 #include <time.h>

@@ -1,5 +1,5 @@
 /* Control asks the workers: one message each, run between two runs; the last one answers. */
-#include "pe/host/host.h"
+#include "pe/host/host_control.h"
 
 #include <time.h>
 

@@ -6,7 +6,8 @@
  * mark. Above the mark a stream that sheds loses what is given,
  * counted; one that blocks is simply not asked.
  */
-#include "pe/host/host.h"
+#include "pe/host/host_control.h"
+#include "pe/host/host_run.h"
 
 #include <poll.h>
 

@@ -9,7 +9,8 @@
  *
  * The engine's own records go the way of all records, so that they keep the links' order.
  */
-#include "pe/host/host.h"
+#include "pe/host/host_control.h"
+#include "pe/host/host_run.h"
 
 #include "runtime/base/hash.h"
 

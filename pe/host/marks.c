@@ -6,7 +6,8 @@
  * on: what a paused app holds no longer counts against the marks. It goes on when memory, its own
  * included, is below the soft mark again.
  */
-#include "pe/host/host.h"
+#include "pe/host/host_control.h"
+#include "pe/host/host_run.h"
 
 #define MARKS_EVERY_US 1000u
 

@@ -5,7 +5,8 @@
  * with their states, mailboxes, timers, outputs, link counters, ids, random numbers, producers.
  * What waits in the worker's queue is input, not state, and stays there.
  */
-#include "pe/host/host.h"
+#include "pe/host/host_control.h"
+#include "pe/host/host_run.h"
 
 #define PARTITION_MAGIC 0x32505334u /* "4SP2" */
 

@@ -1,7 +1,7 @@
 /* Queries of living instances: sent to the worker that owns the key, run between two runs, parked
  * with an instance that waits (waiting.c).
  */
-#include "pe/host/host.h"
+#include "pe/host/host_run.h"
 
 void host_query_drop(struct host_query *query, s4_status status)
 {

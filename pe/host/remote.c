@@ -1,7 +1,8 @@
 /* The way to and from other nodes: blocks go out through a seam that the program gives, and come in
  * through engine_arrived. What a frame is, who numbers and acknowledges it, is runtime/net's.
  */
-#include "pe/host/host.h"
+#include "pe/host/host_control.h"
+#include "pe/host/host_run.h"
 
 /* Hangs on a block that came from another node, and on what is copied out of it, until all its
  * records are applied. */

@@ -4,7 +4,7 @@
 #ifndef PE_HOST_REQUEST_H
 #define PE_HOST_REQUEST_H
 
-#include "pe/host/host.h"
+#include "pe/host/host_run.h"
 
 struct request_job {
     struct job job;           /* the pool's part */

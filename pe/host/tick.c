@@ -5,7 +5,8 @@
  * event does that moves the partition's time past it, before it is handled: the time goes from one
  * due moment to the next, so that each callback sees its own, and then to the event's.
  */
-#include "pe/host/host.h"
+#include "pe/host/host_control.h"
+#include "pe/host/host_run.h"
 
 void host_partition_due(struct host_partition *p)
 {

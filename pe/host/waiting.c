@@ -6,7 +6,7 @@
  * and other keys go on between the turns. While anything is in the mailbox the instance is QUEUED
  * and new events go behind, so that the order per sender and key holds.
  */
-#include "pe/host/host.h"
+#include "pe/host/host_run.h"
 
 /* One turn that is owed. */
 struct turn {

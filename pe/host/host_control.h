@@ -1,0 +1,91 @@
+/* What happens to apps and the engine around the runs: deployment, feeds, drains, memory marks,
+ * other nodes. Control threads and the intake's thread, unless it says otherwise.
+ */
+#ifndef PE_HOST_HOST_CONTROL_H
+#define PE_HOST_HOST_CONTROL_H
+
+#include "pe/host/host.h"
+
+/* ---- app.c --------------------------------------------------------------------------------- */
+
+s4_status host_app_create(struct engine *engine, const struct bundle *bundle, struct plugin *plugin,
+                          uint16_t number, struct host_app **app, struct diag *diag) MUST_USE;
+void host_app_destroy(struct host_app *app);
+struct host_app *host_app_of(const struct engine *engine, uint16_t number);
+struct host_app *host_app_at(const struct engine *engine, uint32_t place);
+struct host_app *host_app_find(const struct engine *engine, const char *name);
+const struct host_output *host_output_find(const struct host_app *app, const char *name,
+                                           uint32_t *number);
+struct host_prototype *host_prototype_find(const struct host_app *app, const char *name);
+
+/* ---- engine.c ------------------------------------------------------------------------------ */
+
+void host_ctx_init(struct host_ctx *ctx, struct host_worker *worker);
+/* Hands a block to its destination; from: the worker that runs this, or NULL. */
+void host_send(struct engine *engine, struct host_worker *from, struct block *block);
+/* A fault below that cannot happen while connections do not fail: the node stops with this error.
+ */
+void engine_fault(struct engine *engine, const char *format, ...) PRINTF(2, 3);
+void host_app_stop(struct host_app *app);
+
+/* ---- fanout.c: control asks the workers ----------------------------------------------------- */
+
+/* Runs fn(worker, app, user) on every worker's thread, between two runs, and waits for all of them.
+ * Not from a worker. */
+void host_on_workers(struct host_app *app,
+                     void (*fn)(struct host_worker *worker, struct host_app *app, void *user),
+                     void *user);
+/* The same without waiting: `done` comes on the last worker. */
+s4_status host_ask_workers(struct host_app *app,
+                           void (*fn)(struct host_worker *worker, struct host_app *app, void *user),
+                           void (*done)(void *user), void *user) MUST_USE;
+/* Waits a moment for the workers to get on; engines without threads are stepped. */
+void host_control_wait(struct engine *engine);
+void host_control_wake(struct engine *engine);
+
+/* ---- feeds.c ------------------------------------------------------------------------------- */
+
+bool host_feeds_step(struct engine *engine);
+void host_feeds_wake(struct engine *engine);
+void host_feed_flush(struct engine *engine);
+s4_status host_feed_thread_start(struct engine *engine, struct diag *diag) MUST_USE;
+void host_feed_thread_stop(struct engine *engine);
+void host_feeds_close(struct engine *engine, struct host_app *app);
+void host_feeds_end(struct engine *engine);
+/* May the app's sources bring in more? */
+bool host_has_credit(const struct host_app *app);
+/* What of the app waits in blocks: on their way, and copied out. */
+static inline uint64_t host_waiting_bytes(const struct host_app *app)
+{
+    return atomic_load_explicit(&app->queued, memory_order_relaxed) +
+           atomic_load_explicit(&app->copied, memory_order_relaxed);
+}
+struct host_stream *host_stream_find(const struct host_app *app, const char *name);
+s4_status host_stream_for_injection(struct engine *engine, const char *app_name, const char *name,
+                                    struct host_app **app, struct host_stream **stream,
+                                    struct diag *diag) MUST_USE;
+
+/* ---- drain.c, marks.c ---------------------------------------------------------------------- */
+
+bool host_drains_step(struct engine *engine);
+/* The threads have ended, or the app (if not NULL) takes no input any more. */
+void host_drains_cancel(struct engine *engine, struct host_app *app);
+/* The bytes in blocks that count against the marks: those of paused apps stay where they are, and
+ * must not hold the others up. */
+size_t host_memory(const struct engine *engine);
+/* Pauses and resumes apps by the memory marks. */
+void host_marks(struct host_worker *worker, uint64_t now_us);
+
+/* ---- remote.c ------------------------------------------------------------------------------ */
+
+void host_send_remote(struct engine *engine, struct host_app *app, struct block *block);
+void host_block_taken(void *user, struct block *block);
+void host_block_copied(void *user, const struct block *block, struct block *copy);
+void host_block_applied(struct block *block);
+
+/* ---- worker_ops ---------------------------------------------------------------------------- */
+
+uint64_t host_tick(void *user);
+bool host_idle(void *user);
+
+#endif

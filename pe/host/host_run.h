@@ -1,0 +1,194 @@
+/* What happens to a partition in a run: calls into the plugin, waiting, timers, state. All of it on
+ * the partition's worker, between host_enter and host_leave, unless it says otherwise.
+ */
+#ifndef PE_HOST_HOST_RUN_H
+#define PE_HOST_HOST_RUN_H
+
+#include "pe/host/host.h"
+
+/* ---- partition.c --------------------------------------------------------------------------- */
+
+s4_status host_partition_create(struct host_app *app, struct host_worker *worker, uint16_t slot,
+                                uint64_t seed, struct host_partition **partition) MUST_USE;
+void host_partition_destroy(struct host_partition *partition);
+/* The whole state between two runs, and back into a fresh partition of the same app and slot. */
+s4_status host_partition_save(struct host_partition *partition, struct buffer *out) MUST_USE;
+s4_status host_partition_load(struct host_partition *partition, const char **at, const char *end,
+                              struct diag *diag) MUST_USE;
+/* Sets due_us from what it is made of, and tells the worker. */
+void host_partition_due(struct host_partition *partition);
+
+/* ---- call.c: one call into a plugin, whole or taken back ------------------------------------ */
+
+/* Starts a run (or anything that stands for one) on a partition at a time. */
+void host_enter(struct host_worker *worker, struct host_partition *partition, uint64_t now_us);
+void host_leave(struct host_worker *worker);
+
+void host_times(struct host_partition *partition);
+
+/* Ends a call that did more than emit, or failed: commits or takes back. Answers the call's status.
+ */
+s4_status host_call_end(struct host_ctx *ctx, s4_status returned);
+
+/* Did the call do nothing but emit, and succeed? The hot path asks only this. */
+static inline bool host_call_is_plain(const struct host_ctx *ctx, s4_status returned)
+{
+    return ((uint32_t)returned | ctx->touched) == 0;
+}
+
+/* The end of such a call. */
+static inline void host_call_commit(struct host_ctx *ctx)
+{
+    struct emitter *emitter = ctx->emitter;
+    if (emitter->emitted == 0)
+        return;
+    count_add(&host_counters(ctx->worker, ctx->app)->emitted, emitter->emitted);
+    emitter_commit(emitter);
+}
+
+/* Calls one of the class's plain callbacks of an instance. */
+s4_status host_call(struct host_ctx *ctx, struct host_prototype *prototype, uint32_t number,
+                    enum call_kind kind, s4_status (*fn)(s4_ctx *, void *));
+
+/* The event's way into an instance: waits, TTL, creation, the call, what follows. False: the
+ * partition must stall before this record. */
+bool host_deliver(struct host_ctx *ctx, struct host_pair *pair, uint32_t sub,
+                  const struct record *record, const void *event);
+/* Like it for an instance that exists and takes events. */
+void host_deliver_now(struct host_ctx *ctx, struct host_prototype *prototype, event_fn *on_event,
+                      uint32_t number, const struct record *record, const void *event);
+
+/* The end of an event's call that did more than emit, or failed. */
+void host_event_end(struct host_ctx *ctx, struct host_prototype *prototype, uint32_t number,
+                    const struct record *record, s4_status returned);
+
+/* Makes an instance of a key and calls create. */
+s4_status host_instance_make(struct host_ctx *ctx, struct host_prototype *prototype, uint64_t hash,
+                             const char *key, size_t len, uint32_t *number) MUST_USE;
+void host_instance_remove(struct host_ctx *ctx, struct host_prototype *prototype, uint32_t number,
+                          bool callback);
+
+/* The output callback, for one instance. */
+void host_output_call(struct host_ctx *ctx, struct host_prototype *prototype, uint32_t number);
+/* What a call other than an event's came to: removal, or a dead letter. */
+void host_call_came_to(struct host_ctx *ctx, struct host_prototype *prototype, uint32_t number,
+                       s4_status status);
+
+/* An event that could not be handled. */
+void host_dead_letter(struct host_ctx *ctx, const struct record *record,
+                      const struct host_prototype *prototype, s4_status status, const char *cause);
+void host_alarm(struct host_app *app, const char *format, ...) PRINTF(2, 3);
+
+/* A message as a value of its own in `out` (grown, overwritten), and back into a struct. */
+s4_status host_encode(const struct codec *codec, const ProtobufCMessage *message,
+                      struct buffer *out, struct value *value) MUST_USE;
+void *host_decode_row(const struct codec *codec, const struct buffer *row, void *message,
+                      struct arena *arena);
+
+/* ---- dispatch.c ---------------------------------------------------------------------------- */
+
+extern const struct worker_ops host_worker_ops;
+/* After anything that ran on a partition: due event timers, turns of mailboxes, the next due time.
+ */
+void host_run_end(struct host_ctx *ctx);
+/* Decodes a record into the worker's scratch; NULL: out of memory. */
+const void *host_decode(struct host_worker *worker, const struct host_pair *pair,
+                        const struct record *record);
+uint64_t host_now_ns(void); /* for samples only */
+
+/* ---- waiting.c, requests.c, queries.c ------------------------------------------------------ */
+
+struct host_query;
+
+enum mail_kind { MAIL_RECORD = 1, MAIL_TIMER, MAIL_QUERY };
+
+/* Which of the partition's instances it is, of a prototype that may ask. */
+uint64_t *host_life(const struct host_prototype *prototype, struct instances *table,
+                    struct instance *instance);
+struct mailbox **host_mailbox(const struct host_prototype *prototype, struct instances *table,
+                              struct instance *instance);
+/* Puts a record into an instance's mailbox; false: stall. */
+bool host_park(struct host_ctx *ctx, struct host_prototype *prototype, uint32_t number,
+               uint32_t pair, uint32_t sub, const struct record *record);
+/* The same for a timer (false: out of memory) and for a query (dropped if it does not fit). */
+bool host_park_timer(struct host_ctx *ctx, struct host_prototype *prototype,
+                     const struct timer *timer);
+void host_park_query(struct host_ctx *ctx, struct host_query *query, uint32_t number);
+void host_timer_call(struct host_ctx *ctx, struct host_prototype *prototype, uint32_t number,
+                     uint64_t id);
+/* The instance's wait is over: its mail is owed turns. */
+void host_owe_turn(struct host_ctx *ctx, struct host_prototype *prototype, uint32_t number);
+/* Has host_turns called again after other runs. */
+void host_turn_later(struct host_partition *partition);
+/* Gives waiting instances their turns; true: there was one. */
+bool host_turns(struct host_ctx *ctx);
+void host_mailbox_clear(struct host_ctx *ctx, struct host_prototype *prototype,
+                        struct instance *instance);
+s4_status host_ask(struct host_ctx *ctx, const s4_request *request,
+                   const ProtobufCMessage *question) MUST_USE;
+s4_status host_job_answer(s4_job *pub, const ProtobufCMessage *message) MUST_USE;
+void host_jobs_submit(struct host_ctx *ctx);
+void host_jobs_drop(struct host_ctx *ctx);
+const struct host_app *host_job_app(const s4_job *pub);
+
+/* A query for an instance; embedded in the asker's struct. */
+struct host_query {
+    struct message message;
+    struct host_app *app;
+    struct host_prototype *prototype;
+    uint16_t slot;
+    char *key; /* owned, 16 readable bytes behind */
+    size_t key_len;
+    uint64_t hash;
+    reply_done *done;
+    void *user;
+};
+/* Runs it now and frees it. */
+void host_query_run(struct host_ctx *ctx, struct host_query *query, uint32_t number);
+void host_query_drop(struct host_query *query, s4_status status);
+/* Sends it to the worker that owns its key. */
+void host_query_post(struct host_query *query);
+
+/* ---- tick.c -------------------------------------------------------------------------------- */
+
+/* An event moves the partition's time: what is due by then comes before it, each at its time. */
+void host_time_moves(struct host_ctx *ctx, uint64_t to_us);
+/* Timers, outputs every t and TTL that are due at the partition's time. */
+void host_partition_tick(struct host_ctx *ctx);
+/* The end of input: what it caused; 0: nothing arose. */
+uint64_t host_partition_finish(struct host_ctx *ctx);
+
+/* ---- context.c ----------------------------------------------------------------------------- */
+
+/* What a plugin gets in callbacks about events, in `source`, and where it must not emit. */
+extern const struct s4_host host_services;
+extern const struct s4_host host_services_source;
+extern const struct s4_host host_services_quiet;
+/* Takes a failure of the emitter over into the context. */
+void host_emit_failed(struct host_ctx *ctx);
+/* Frees what the instance got from s4_alloc; how many bytes that was. */
+uint64_t host_heap_clear(const struct host_prototype *prototype, struct instances *table,
+                         struct instance *instance);
+const char *host_key_terminated(struct host_ctx *ctx, uint32_t part, const char *text, size_t size);
+
+struct host_loader {
+    const char *at;
+    const char *end;
+};
+/* Around one event of a source that may give several records (feeds.c). */
+void host_source_emits(struct host_ctx *ctx);
+void host_source_emitted(struct host_ctx *ctx, s4_status status);
+void host_log(struct host_ctx *ctx, enum log_level level, const char *text);
+
+/* ---- inject.c ------------------------------------------------------------------------------ */
+
+/* A record of the engine's own: an injected batch, a probe, its answer. */
+bool host_engine_record(struct host_ctx *ctx, const struct record *record);
+void host_probes_drop(struct host_partition *partition);
+
+/* ---- crash.c ------------------------------------------------------------------------------- */
+
+extern _Thread_local struct host_ctx *host_running; /* what this thread runs; NULL: nothing */
+extern _Thread_local const struct request_job *host_running_request; /* whose function it runs */
+
+#endif
