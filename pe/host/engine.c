@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <time.h>
 
+#include "pe/host/snapshot.h"
 #include "runtime/base/asan.h"
 #include "runtime/base/hash.h"
 
@@ -217,6 +218,11 @@ s4_status engine_create(const struct engine_options *options, struct engine **en
     if (status != S4_OK) {
         engine_destroy(e);
         return diag_set(diag, status, "the engine cannot be made: %s", s4_status_text(status));
+    }
+    status = e->options.store ? snapshot_sweep(e->options.store, diag) : S4_OK;
+    if (status != S4_OK) {
+        engine_destroy(e);
+        return status;
     }
     e->started_us = e->options.clock->mono_us(e->options.clock);
     *engine = e;

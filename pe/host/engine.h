@@ -1,5 +1,5 @@
 /* The engine of one node: workers, partitions, apps. What `s4 run`, `s4 node`, the tests and the
- * simulator stand on; it opens no socket and no file itself.
+ * simulator stand on; it opens no socket itself, and files in its store only.
  *
  * Groups: before start; any thread; by hand (engines created with `threads = false` are stepped by
  * one thread, which then is every thread). Calls marked `done` answer later through a callback, on
@@ -17,6 +17,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/diag.h"
 #include "runtime/base/log.h"
+#include "runtime/store/store.h"
 
 #define ENGINE_SLOTS_DEFAULT       64
 #define ENGINE_SLOTS_MAX           4096
@@ -55,6 +56,7 @@ struct engine_options {
     const struct engine_remote *remote; /* NULL: there is no other node */
     struct pool *requests;     /* runs requests; NULL: ENGINE_POOL_THREADS threads of its own */
     const struct clock *clock; /* NULL: the machine's */
+    struct store *store;       /* where partitions are saved, this engine's alone; NULL: nowhere */
     const struct log *log;
     /* An alarm (paused app, parked key, full output, ...): one line for people, and it is counted.
      * Any thread; must not block. */
@@ -76,10 +78,15 @@ void engine_destroy(struct engine *engine); /* NULL is fine */
 /* By hand: does a bounded piece of work; false when there was none. */
 bool engine_step(struct engine *engine);
 bool engine_step_worker(struct engine *engine, uint32_t worker);
-/* By hand: saves a partition into `saved` (overwritten), drops it, and loads it again. */
-struct buffer;
-s4_status engine_reload(struct engine *engine, const char *app_name, uint32_t slot,
-                        struct buffer *saved, struct diag *diag) MUST_USE;
+/* By hand: publishes a snapshot of a partition in the engine's store, between two runs. It is
+ * certain when this returns S4_OK; else there is the one before it or this one, whole. S4_STATE:
+ * there is no store. */
+s4_status engine_save(struct engine *engine, const char *app_name, uint32_t slot,
+                      struct diag *diag) MUST_USE;
+/* By hand: drops a partition and loads it from its snapshot. S4_NOT_FOUND: there is none;
+ * S4_CORRUPT, S4_VERSION: it cannot be used. When this fails, the partition is as it was. */
+s4_status engine_load(struct engine *engine, const char *app_name, uint32_t slot,
+                      struct diag *diag) MUST_USE;
 
 /* ---- apps; one control thread at a time ---------------------------------------------------- */
 

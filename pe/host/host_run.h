@@ -15,6 +15,9 @@ void host_partition_destroy(struct host_partition *partition);
 s4_status host_partition_save(struct host_partition *partition, struct buffer *out) MUST_USE;
 s4_status host_partition_load(struct host_partition *partition, const char **at, const char *end,
                               struct diag *diag) MUST_USE;
+/* Loads another state and drops the one before; when that fails, it stays. */
+s4_status host_partition_reload(struct host_partition *partition, const char *saved, size_t size,
+                                struct diag *diag) MUST_USE;
 /* Sets due_us from what it is made of, and tells the worker. */
 void host_partition_due(struct host_partition *partition);
 

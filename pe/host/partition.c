@@ -449,41 +449,35 @@ s4_status host_partition_load(struct host_partition *p, const char **at, const c
 /* ---- dropping and loading ------------------------------------------------------------------ */
 
 /* Runs, messages and the batches that wait for their probes belong to the place, not to the state.
- */
-static s4_status reload(struct host_partition *p, const struct buffer *saved, struct diag *diag)
+ * `from` has none of them afterwards. */
+static void keep_place(struct host_partition *p, struct host_partition *from)
 {
-    struct host_partition fresh = {
-        .base = p->base,
-        .app = p->app,
-        .worker = p->worker,
-        .due_us = HOST_NEVER,
-        .turn_message = p->turn_message,
-        .turn_posted = p->turn_posted,
-        .last_probe = p->last_probe,
-        .probes = p->probes,
-    };
-    buffer_init(&p->probes);
-    destroy_parts(p);
-    *p = fresh;
-    if (!create_parts(p))
-        return diag_set(diag, S4_NO_MEMORY, "out of memory");
-    const char *at = saved->data;
-    return host_partition_load(p, &at, at + saved->size, diag);
+    p->base = from->base;
+    p->app = from->app;
+    p->worker = from->worker;
+    p->turn_message = from->turn_message;
+    p->turn_posted = from->turn_posted;
+    p->last_probe = from->last_probe;
+    p->probes = from->probes;
+    buffer_init(&from->probes);
 }
 
-s4_status engine_reload(struct engine *engine, const char *app_name, uint32_t slot,
-                        struct buffer *saved, struct diag *diag)
+s4_status host_partition_reload(struct host_partition *p, const char *saved, size_t size,
+                                struct diag *diag)
 {
-    struct host_app *app = host_app_find(engine, app_name);
-    if (!app)
-        return diag_set(diag, S4_NOT_FOUND, "no app \"%s\" is deployed", app_name);
-    struct host_partition *p = slot < engine->map.slots ? app->partitions[slot] : NULL;
-    if (!p)
-        return diag_set(diag, S4_NOT_FOUND, "partition %u is not on this node", slot);
-    buffer_clear(saved);
-    s4_status status = host_partition_save(p, saved);
-    if (status != S4_OK)
-        return diag_set(diag, status, "partition %u cannot be saved: %s", slot,
-                        s4_status_text(status));
-    return reload(p, saved, diag);
+    struct host_partition old = *p;
+    *p = (struct host_partition){ .due_us = HOST_NEVER };
+    keep_place(p, &old);
+    s4_status status = create_parts(p) ? host_partition_load(p, &saved, saved + size, diag)
+                                       : diag_set(diag, S4_NO_MEMORY, "out of memory");
+    if (status == S4_OK) {
+        destroy_parts(&old);
+        return S4_OK;
+    }
+    struct host_partition failed = *p;
+    *p = old;
+    keep_place(p, &failed);
+    destroy_parts(&failed);
+    host_partition_due(p);
+    return status;
 }

@@ -2,20 +2,28 @@
  *
  * threads:  workers 1, 2, 4 x blocks of 1, 4, 64 KiB x two orders of input, byte-identical rows
  * nodes:    two nodes over ZeroMQ and over the in-process transport
- * seeds:    two nodes on one thread under simulated clock, network, pool and random numbers, by a
- * seed that draws block sizes, slots, workers, interleavings, and the moments at which partitions
- *           are saved, dropped and loaded again
+ * seeds:    two nodes on one thread under simulated clock, network, files, pool and random numbers,
+ *           by a seed that draws block sizes, slots, workers, interleavings, and the moments at
+ *           which a partition is saved, dropped and loaded; saves fail, and machines stop in them
+ * files:    the same with the files of this machine, which do not fail
  */
 #include "tests/support/suite.h"
 
+#include "pe/host/snapshot.h"
+#include "runtime/base/hash.h"
 #include "runtime/base/mem.h"
 #include "runtime/base/rng.h"
+#include "runtime/store/store_sim.h"
 #include "tests/support/pair.h"
+#include "tests/support/place.h"
 
 extern const s4_app s4_plugin;
 
-#define LINES       1500
-#define SEEDS_QUICK 100
+#define LINES          1500
+#define SEEDS_QUICK    100
+#define SEEDS_OF_FILES 5
+#define SLOTS_MOST     64
+#define SAVE_CALLS     7 /* that a save makes on its store */
 
 static struct buffer forward, backward;
 static char *expected_counts, *expected_top;
@@ -171,42 +179,105 @@ END_TEST
 
 /* ---- seeds --------------------------------------------------------------------------------- */
 
-static void reload_some(struct pair *pair, struct rng *draw, uint32_t slots, struct buffer *saved)
-{
-    struct diag diag = { 0 };
-    uint32_t slot = (uint32_t)rng_below(draw, slots);
-    s4_status status = engine_reload(pair->rigs[slot % 2].engine, "wordcount", slot, saved, &diag);
-    ck_assert_msg(status == S4_OK, "slot %u: %s", slot, diag.text);
-}
+/* What a node's store has published, by hashes; 0: nothing. */
+struct published {
+    struct place place;
+    uint64_t slots[SLOTS_MOST];
+};
 
 struct drawn_feed {
     struct pair *pair;
     struct rng draw;
-    struct buffer saved;
+    struct published nodes[2]; /* a partition is on the node of its number's last bit */
     uint32_t slots;
-    uint32_t reloads;
+    uint32_t reloads, crashes, failures;
 };
+
+/* What is published of a slot now. It is whole, or it is not there. */
+static uint64_t read_published(struct published *node, uint32_t slot)
+{
+    char name[64];
+    struct buffer found;
+    struct diag diag = { 0 };
+    snprintf(name, sizeof name, "wordcount.%u.snapshot", slot);
+    buffer_init(&found);
+    s4_status status = snapshot_read(node->place.store, name, &found, &diag);
+    ck_assert_msg(status == S4_OK || status == S4_NOT_FOUND, "%s", diag.text);
+    uint64_t hash = status == S4_OK ? hash_bytes(found.data, found.size) : 0;
+    buffer_fini(&found);
+    return hash;
+}
+
+/* A save that a drawn fault may end, and what it left. */
+static uint64_t fail_to_save(struct drawn_feed *d, struct published *node, uint32_t slot)
+{
+    static const enum store_fault faults[] = { STORE_OFF, STORE_IO_ERROR, STORE_NO_SPACE };
+    struct store *store = node->place.store;
+    struct diag diag = { 0 };
+    uint64_t at = store_sim_calls(store) + 1 + rng_below(&d->draw, SAVE_CALLS);
+    store_sim_plan(store, faults[rng_below(&d->draw, ARRAY_LEN(faults))], at);
+    s4_status status = engine_save(d->pair->rigs[slot % 2].engine, "wordcount", slot, &diag);
+    store_sim_plan(store, STORE_NO_FAULT, 0);
+    d->failures += status != S4_OK;
+    if (status == S4_UNAVAILABLE || rng_below(&d->draw, 2)) {
+        store_sim_crash(store);
+        d->crashes++;
+    }
+    return read_published(node, slot);
+}
+
+/* A partition goes to the store and comes back; nothing runs between. */
+static void save_and_load(struct drawn_feed *d)
+{
+    struct diag diag = { 0 };
+    uint32_t slot = (uint32_t)rng_below(&d->draw, d->slots);
+    struct published *node = &d->nodes[slot % 2];
+    struct engine *engine = d->pair->rigs[slot % 2].engine;
+    bool sim = node->place.kind == PLACE_SIM;
+    uint64_t before = node->slots[slot], left = before;
+    if (sim && rng_below(&d->draw, 4) == 0)
+        left = fail_to_save(d, node, slot);
+    s4_status status = engine_save(engine, "wordcount", slot, &diag);
+    ck_assert_msg(status == S4_OK, "slot %u: %s", slot, diag.text);
+    node->slots[slot] = read_published(node, slot);
+    ck_assert(left == before || left == node->slots[slot]);
+    if (sim && rng_below(&d->draw, 4) == 0) {
+        store_sim_crash(node->place.store);
+        d->crashes++;
+    }
+    status = engine_load(engine, "wordcount", slot, &diag);
+    ck_assert_msg(status == S4_OK, "slot %u: %s", slot, diag.text);
+    d->reloads++;
+}
 
 /* What happens while a feed or a drain waits: something drawn. */
 static bool drawn_step(void *user)
 {
     struct drawn_feed *d = user;
-    if (rng_below(&d->draw, 8) == 0) {
-        reload_some(d->pair, &d->draw, d->slots, &d->saved);
-        d->reloads++;
-    }
+    if (rng_below(&d->draw, 3) == 0)
+        save_and_load(d);
     if (pair_step(d->pair, &d->draw))
         return true;
     clock_sim_advance(&d->pair->clock, 1000);
     return sim_net_due_us(d->pair->sim) != UINT64_MAX;
 }
 
-static void run_seed(uint64_t seed)
+/* All that was ever published is there, and nothing else is. */
+static void check_published(struct drawn_feed *d)
+{
+    for (uint32_t slot = 0; slot < d->slots; slot++)
+        ck_assert_uint_eq(read_published(&d->nodes[slot % 2], slot),
+                          d->nodes[slot % 2].slots[slot]);
+}
+
+/* Adds what happened to `all`. */
+static void run_seed(uint64_t seed, enum place_kind kind, struct drawn_feed *all)
 {
     static const size_t blocks[] = { 1 * KIB, 2 * KIB, 4 * KIB, 64 * KIB };
-    static const uint32_t slots[] = { 2, 8, 64 };
+    static const uint32_t slots[] = { 2, 8, SLOTS_MOST };
     struct pair pair;
     struct drawn_feed d = { .pair = &pair };
+    fprintf(stderr, "seed %llu", (unsigned long long)seed);
     rng_init(&d.draw, seed);
     d.slots = slots[rng_below(&d.draw, 3)];
     struct rig_options options = {
@@ -216,7 +287,10 @@ static void run_seed(uint64_t seed)
         .workers = 1 + (uint32_t)rng_below(&d.draw, 3),
         .block_size = blocks[rng_below(&d.draw, 4)],
     };
-    buffer_init(&d.saved);
+    for (uint32_t i = 0; i < 2; i++) {
+        place_open(&d.nodes[i].place, kind, 2 * seed + i);
+        options.stores[i] = d.nodes[i].place.store;
+    }
     pair_start(&pair, ENDS_SIM, &options);
     for (int i = 0; i < 2; i++) {
         pair.rigs[i].step = drawn_step;
@@ -227,9 +301,15 @@ static void run_seed(uint64_t seed)
     pair_finish(&pair);
     check_rows(&pair, "counts", expected_counts);
     check_rows(&pair, "top", expected_top);
+    check_published(&d);
     ck_assert_uint_gt(d.reloads, 0);
+    fprintf(stderr, ": %u reloads, %u crashes, %u saves failed\n", d.reloads, d.crashes,
+            d.failures);
+    all->crashes += d.crashes;
+    all->failures += d.failures;
     pair_stop(&pair);
-    buffer_fini(&d.saved);
+    for (int i = 0; i < 2; i++)
+        place_close(&d.nodes[i].place);
 }
 
 START_TEST(seeds)
@@ -239,10 +319,22 @@ START_TEST(seeds)
     uint64_t n = given ? strtoull(given, NULL, 10) : SEEDS_QUICK;
     const char *from = getenv("S4_SEED");
     uint64_t first = from ? strtoull(from, NULL, 10) : 1;
-    for (uint64_t seed = first; seed < first + n; seed++) {
-        fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
-        run_seed(seed);
+    struct drawn_feed all = { 0 };
+    for (uint64_t seed = first; seed < first + n; seed++)
+        run_seed(seed, PLACE_SIM, &all);
+    if (n >= SEEDS_QUICK) { /* the dangers were there */
+        ck_assert_uint_gt(all.crashes, n);
+        ck_assert_uint_gt(all.failures, n);
     }
+}
+END_TEST
+
+START_TEST(files)
+{
+    struct drawn_feed all = { 0 };
+    expect();
+    for (uint64_t seed = 1; seed <= SEEDS_OF_FILES; seed++)
+        run_seed(seed, PLACE_POSIX, &all);
 }
 END_TEST
 
@@ -255,5 +347,6 @@ Suite *suite_build(void)
     suite_add(suite, "zmq", two_nodes_over_zmq, 60);
 #endif
     suite_add(suite, "seeds", seeds, 1200);
+    suite_add(suite, "files", files, 120);
     return suite;
 }

@@ -7,6 +7,7 @@
 
 #include "runtime/actor/pool_sim.h"
 #include "runtime/base/mem.h"
+#include "runtime/store/store_sim.h"
 #include "runtime/text/json.h"
 
 #define SETTLE_MAX 10000000
@@ -31,6 +32,9 @@ void rig_start(struct rig *rig, const struct rig_options *o)
     clock_sim_init(&rig->clock, RIG_START_US);
     if (!o->threads)
         ck_assert_int_eq(pool_sim_create(100000, o->seed ? o->seed : 1, &rig->pool), S4_OK);
+    struct store_sim_options store = { .seed = o->seed };
+    if (!o->stores[o->node])
+        ck_assert_int_eq(store_sim_create(&store, &rig->store), S4_OK);
     struct engine_options options = {
         .workers = o->workers,
         .slots = o->slots,
@@ -43,6 +47,7 @@ void rig_start(struct rig *rig, const struct rig_options *o)
                  : o->threads ? NULL
                               : &rig->clock.clock,
         .requests = rig->pool,
+        .store = rig->store ? rig->store : o->stores[o->node],
         .alarm = note_alarm,
         .fault = note_fault,
         .user = rig,
@@ -68,6 +73,7 @@ void rig_stop(struct rig *rig)
 {
     engine_destroy(rig->engine);
     pool_destroy(rig->pool);
+    store_destroy(rig->store);
     plugin_release(rig->plugin);
     bundle_release(rig->bundle);
     ck_assert_msg(rig->fault[0] == '\0', "fault: %s", rig->fault);
@@ -235,6 +241,13 @@ s4_status rig_inject(struct rig *rig, const char *stream, uint64_t producer, uin
     }
     wait_for(rig, &answer.done);
     return answer.status;
+}
+
+void rig_reload(struct rig *rig, uint32_t slot)
+{
+    struct diag diag = { 0 };
+    ck_assert_msg(engine_save(rig->engine, rig->name, slot, &diag) == S4_OK, "%s", diag.text);
+    ck_assert_msg(engine_load(rig->engine, rig->name, slot, &diag) == S4_OK, "%s", diag.text);
 }
 
 static void drained(void *user, s4_status status, const struct engine_drained *what)

@@ -22,6 +22,7 @@ struct rig_options {
     const struct engine_remote *remote;
     uint32_t nodes, node;
     const struct clock *clock; /* NULL: the rig's own */
+    struct store *stores[2];   /* of node 0 and node 1; NULL: the rig's own, simulated */
 };
 
 struct rig {
@@ -29,8 +30,9 @@ struct rig {
     struct bundle *bundle;
     struct plugin *plugin;
     struct clock_sim clock;
-    struct pool *pool; /* simulated; NULL with threads */
-    const char *name;  /* the app's */
+    struct pool *pool;   /* simulated; NULL with threads */
+    struct store *store; /* its own; NULL: it has another's */
+    const char *name;    /* the app's */
     bool threads;
     char alarm[1024]; /* the last one */
     uint32_t alarms;
@@ -53,6 +55,8 @@ void rig_feed(struct rig *rig, const char *stream, const char *lines);
 /* One batch as a client would inject it; answers what `done` said. */
 s4_status rig_inject(struct rig *rig, const char *stream, uint64_t producer, uint64_t number,
                      const char *lines, enum injection_ack ack);
+/* Saves a partition, drops it and loads it again. */
+void rig_reload(struct rig *rig, uint32_t slot);
 /* Waits until nothing is in flight; with `finish`, ends the input. */
 s4_status rig_drain(struct rig *rig, bool finish, struct engine_drained *what);
 

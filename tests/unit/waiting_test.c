@@ -444,15 +444,6 @@ static void note_answer(uint32_t gate, uint32_t left)
     heard[strlen(heard)] = (char)('0' + left);
 }
 
-static void reload_all(void)
-{
-    struct diag diag = { 0 };
-    struct buffer saved;
-    buffer_init(&saved);
-    ck_assert_msg(engine_reload(rig.engine, "gates", 0, &saved, &diag) == S4_OK, "%s", diag.text);
-    buffer_fini(&saved);
-}
-
 /* A gate asks and is removed; a new one of its key asks something else and waits. */
 START_TEST(an_answer_is_for_who_asked)
 {
@@ -466,11 +457,11 @@ START_TEST(an_answer_is_for_who_asked)
         memset(heard, 0, sizeof heard);
         FEED({ 0, GATE_ASK }, { 0, GATE_REMOVE });
         if (draw % 2)
-            reload_all();
+            rig_reload(&rig, 0);
         seen[0] = (struct history){ .last = 2 };
         FEED({ 0, GATE_WAIT_MAX }, { 0, 0 });
         if (draw % 4 > 1)
-            reload_all();
+            rig_reload(&rig, 0);
         ck_assert_uint_eq(pool_sim_waiting(rig.pool), 2);
         answer_until(0);
         ck_assert_str_eq(heard, "210");
