@@ -9,29 +9,37 @@
 
 #include <s4/abi.h>
 
+/* What is given has the type that the stream, output or request carries, or it does not compile. */
+#define S4_CARRIES_(carried, given, what)                                                          \
+    ((void)sizeof(struct {                                                                         \
+        _Static_assert(__builtin_types_compatible_p(__typeof__(*(carried)), __typeof__(*(given))), \
+                       what " carries messages of another type");                                  \
+        char any;                                                                                  \
+    }))
+
 /* Emits an event on a stream: one record per distinct (key specification, key value). It is copied.
  * S4_FULL: more than emits_max records in one call; S4_TOO_LARGE: a record over 1 MiB or a key over
  * 4 KiB; S4_STATE: not in start, stop, query or remove at shutdown. */
-#define s4_emit(ctx, stream, event)                 \
-    ((void)sizeof((stream)->carries[0] == (event)), \
+#define s4_emit(ctx, stream, event)                          \
+    (S4_CARRIES_((stream)->carries[0], event, "the stream"), \
      (ctx)->host->emit((ctx), &(stream)->base, &(event)->base))
 
 /* Publishes a row: a table keeps the last row per key, a log appends. It is copied. S4_FULL: the
  * output is full and its policy is to refuse. */
-#define s4_publish(ctx, output, row)              \
-    ((void)sizeof((output)->carries[0] == (row)), \
+#define s4_publish(ctx, output, row)                       \
+    (S4_CARRIES_((output)->carries[0], row, "the output"), \
      (ctx)->host->publish((ctx), &(output)->base, &(row)->base))
 
 /* Removes the table's row whose key attributes equal those of `row`. S4_OK also if there was none.
  */
-#define s4_unpublish(ctx, output, row)            \
-    ((void)sizeof((output)->carries[0] == (row)), \
+#define s4_unpublish(ctx, output, row)                     \
+    (S4_CARRIES_((output)->carries[0], row, "the output"), \
      (ctx)->host->unpublish((ctx), &(output)->base, &(row)->base))
 
 /* Runs a request's function on the thread pool with a copy of the question; the answer comes as a
  * call of the class's answer handler, between two events. S4_FULL: too many outstanding. */
-#define s4_ask(ctx, request, question)               \
-    ((void)sizeof((request)->asks[0] == (question)), \
+#define s4_ask(ctx, request, question)                         \
+    (S4_CARRIES_((request)->asks[0], question, "the request"), \
      (ctx)->host->ask((ctx), &(request)->base, &(question)->base))
 
 /* After s4_ask: this instance takes no event, timer or query until an answer came; they wait in its

@@ -16,6 +16,9 @@
 
 #include <s4/abi.h>
 
+/* A callback of another type than its class has is no warning. */
+#pragma GCC diagnostic error "-Wincompatible-pointer-types"
+
 /* ---- streams and outputs ------------------------------------------------------------------- */
 
 /* For a header that several files share; the definition follows in one of them. */
