@@ -150,7 +150,8 @@ static void warn(const struct session *session, const struct engine_counters *co
     if (counters->parked)
         say_note("%" PRIu64 " keys are parked after failures in a row", counters->parked);
     if (counters->absent_keys)
-        say_note("%" PRIu64 " events had no key for a subscription", counters->absent_keys);
+        say_note("%" PRIu64 " times an event had no key for a subscription and gave it no record",
+                 counters->absent_keys);
     if (counters->shed)
         say_note("%" PRIu64 " events were shed", counters->shed);
     if (counters->rows_refused || counters->rows_dropped)

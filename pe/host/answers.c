@@ -297,7 +297,6 @@ static void add_counters(const struct host_counters *from, const struct host_app
     c->emitted += count_get(&from->emitted);
     c->published += count_get(&from->published);
     c->dead_letters += count_get(&from->dead_letters);
-    c->absent_keys += count_get(&from->absent_keys);
     c->unheard += count_get(&from->unheard);
     c->shed += count_get(&from->shed);
     c->duplicates += count_get(&from->duplicates) + count_get(&from->link_repeats);
@@ -320,6 +319,15 @@ static void add_counters(const struct host_counters *from, const struct host_app
     }
 }
 
+static uint64_t absent_keys(const struct host_app *app)
+{
+    const struct engine *engine = app->engine;
+    uint64_t n = atomic_load(&app->feed_emitter.absent) + atomic_load(&app->inject_emitter.absent);
+    for (uint32_t i = 0; i < engine->n_workers; i++)
+        n += atomic_load(&engine->workers[i].emitters[app->number % ENGINE_APPS_MAX].absent);
+    return n;
+}
+
 static void app_status(struct host_app *app, struct engine_app_status *to)
 {
     struct engine *engine = app->engine;
@@ -338,6 +346,7 @@ static void app_status(struct host_app *app, struct engine_app_status *to)
     for (uint32_t i = 0; i < engine->n_workers; i++)
         add_counters(host_counters(&engine->workers[i], app), app, to);
     add_counters(&app->feed_counters, app, to);
+    to->counters.absent_keys = absent_keys(app);
     to->counters.shed += count_get(&app->inject_shed);
     add_sums(app, &to->counters);
 }

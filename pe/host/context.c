@@ -65,11 +65,11 @@ static void stamp(struct host_ctx *ctx, const struct host_stream *stream,
     ctx->emission.time = time_us;
 }
 
-static void count_unrouted(struct host_ctx *ctx, const struct host_stream *stream)
+static void count_unheard(struct host_ctx *ctx)
 {
     struct host_counters *counters =
         ctx->kind == CALL_SOURCE ? &ctx->app->feed_counters : host_counters(ctx->worker, ctx->app);
-    count_add(stream->n_routes ? &counters->absent_keys : &counters->unheard, 1);
+    count_add(&counters->unheard, 1);
 }
 
 /* What the emitter could not do, told when the call ends. */
@@ -90,11 +90,10 @@ emit_all(struct host_ctx *ctx, const struct host_stream *stream, const ProtobufC
         return emit_failed(ctx, stream, S4_TYPE);
     if (stream->clock.field)
         stamp(ctx, stream, event);
-    uint32_t before = ctx->emitter->emitted;
     for (uint32_t i = 0; i < stream->n_routes; i++)
         TRY(emitter_emit(ctx->emitter, stream->routes[i], &ctx->emission, event));
-    if (ctx->emitter->emitted == before)
-        count_unrouted(ctx, stream);
+    if (stream->n_routes == 0)
+        count_unheard(ctx);
     return S4_OK;
 }
 

@@ -200,7 +200,7 @@ struct engine_counters {
     uint64_t emitted;   /* records emitted by PEs */
     uint64_t published; /* rows */
     uint64_t dead_letters;
-    uint64_t absent_keys; /* events without a record because a key part was absent */
+    uint64_t absent_keys; /* how often an event gave a subscription no record: no key */
     uint64_t unheard;     /* events emitted on a stream without subscribers */
     uint64_t shed;
     uint64_t duplicates;

@@ -56,15 +56,11 @@ s4_status feeder_give(struct feeder *feeder, const struct value *event)
         count_add(&feed_counters(feeder)->shed, 1);
         return S4_OK;
     }
-    uint32_t records;
-    TRY(intake_emit(emitter, &feeder->stream->intake, event, feeder->now_us, keyless_slot(feeder),
-                    &records));
+    TRY(intake_emit(emitter, &feeder->stream->intake, event, feeder->now_us, keyless_slot(feeder)));
     feeder->given++;
     count_add(&feed_counters(feeder)->injected, 1);
-    if (UNLIKELY(records == 0))
-        count_add(feeder->stream->n_routes ? &feed_counters(feeder)->absent_keys
-                                           : &feed_counters(feeder)->unheard,
-                  1);
+    if (UNLIKELY(feeder->stream->n_routes == 0))
+        count_add(&feed_counters(feeder)->unheard, 1);
     return S4_OK;
 }
 

@@ -149,10 +149,9 @@ struct host_prototype {
 };
 
 struct host_counters {
-    counter injected, applied, emitted, published, dead_letters, absent_keys, unheard, shed,
-        duplicates, created, removed, instances, waiting, mailbox, mailbox_dropped, parked,
-        requests, answers, answers_dropped, link_repeats, dropped, blocks_copied, blocks_done,
-        timers, state_bytes;
+    counter injected, applied, emitted, published, dead_letters, unheard, shed, duplicates, created,
+        removed, instances, waiting, mailbox, mailbox_dropped, parked, requests, answers,
+        answers_dropped, link_repeats, dropped, blocks_copied, blocks_done, timers, state_bytes;
     struct {
         counter events, failures, created, removed, instances;
     } prototypes[GRAPH_PROTOTYPES_MAX];

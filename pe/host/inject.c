@@ -222,18 +222,17 @@ static bool note_number(struct host_partition *p, const struct batch *batch)
 static void emit_event(struct host_ctx *ctx, const struct host_stream *stream,
                        const struct value *event, uint16_t keyless)
 {
-    uint32_t records = 0;
     struct host_counters *counters = host_counters(ctx->worker, ctx->app);
-    s4_status status = intake_emit(ctx->emitter, &stream->intake, event, ctx->partition->now_us,
-                                   keyless, &records);
+    s4_status status =
+        intake_emit(ctx->emitter, &stream->intake, event, ctx->partition->now_us, keyless);
     count_add(&counters->injected, 1);
     if (status != S4_OK) {
         char cause[HOST_CAUSE_MAX];
         snprintf(cause, sizeof cause, "injected on stream %s: %s", stream->name,
                  s4_status_text(status));
         host_dead_letter(ctx, NULL, NULL, status, cause);
-    } else if (records == 0) {
-        count_add(stream->n_routes ? &counters->absent_keys : &counters->unheard, 1);
+    } else if (stream->n_routes == 0) {
+        count_add(&counters->unheard, 1);
     }
 }
 

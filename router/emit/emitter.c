@@ -375,11 +375,21 @@ static s4_status put_to_slot(struct emitter *emitter, const struct route *route,
     return put_record(emitter, &head, emission, put, source);
 }
 
+/* A key of which a part is absent gives no record. */
+static s4_status note_absent(struct emitter *emitter)
+{
+    uint64_t n = atomic_load_explicit(&emitter->absent, memory_order_relaxed);
+    atomic_store_explicit(&emitter->absent, n + 1, memory_order_relaxed);
+    return S4_OK;
+}
+
 static s4_status put_to_keys(struct emitter *emitter, const struct route *route,
                              const struct emission *emission, put_attributes *put,
                              const void *source)
 {
     size_t n = keys_count(&emitter->keys);
+    if (n == 0)
+        return note_absent(emitter);
     for (size_t i = 0; i < n; i++) {
         const struct key_at *key = keys_at(&emitter->keys, i);
         struct head head = { .key = keys_bytes(&emitter->keys, key),
@@ -437,7 +447,7 @@ __attribute__((noinline)) static s4_status emit_text_slowly(struct emitter *emit
                                                             const char *text, const void *message)
 {
     if (!text)
-        return S4_OK; /* an absent key gives no record */
+        return note_absent(emitter);
     size_t len = strlen(text);
     if (len > RECORD_KEY_MAX)
         return note_failure(emitter, route, S4_TOO_LARGE);

@@ -90,7 +90,8 @@ struct emitter {
     uint32_t *touched;                /* set to 1 then; borrowed, never NULL */
     uint64_t now_us;                  /* stamped on blocks that are opened */
     struct keys keys;
-    _Atomic uint64_t begun; /* blocks opened so far; written here, read by anybody */
+    _Atomic uint64_t begun;  /* blocks opened so far; written here, read by anybody */
+    _Atomic uint64_t absent; /* how often a route got no record for want of a key; likewise */
 };
 
 s4_status emitter_init(struct emitter *emitter, const struct emitter_options *options,
@@ -124,9 +125,9 @@ static inline void emitter_commit(struct emitter *emitter)
 void emitter_rollback(struct emitter *emitter);
 
 /* Emits one event to one route: as a protoc-c struct, or as a value. How many records it gave is
- * added to emitter->emitted (0 when a key part is absent). S4_FULL: over emits_max; S4_TOO_LARGE: a
- * record over RECORD_MAX, a key over RECORD_KEY_MAX; S4_NO_MEMORY. After an error the call must
- * roll back. */
+ * added to emitter->emitted (0 when a key part is absent, which emitter->absent counts). S4_FULL:
+ * over emits_max; S4_TOO_LARGE: a record over RECORD_MAX, a key over RECORD_KEY_MAX; S4_NO_MEMORY.
+ * After an error the call must roll back. */
 MUST_USE static inline s4_status emitter_emit(struct emitter *emitter, const struct route *route,
                                               const struct emission *emission, const void *message)
 {

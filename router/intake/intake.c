@@ -33,8 +33,7 @@ bool time_of_message(const struct time_attribute *clock, const void *message, ui
 }
 
 s4_status intake_emit(struct emitter *emitter, const struct intake_stream *stream,
-                      const struct value *event, uint64_t now_us, uint16_t keyless_slot,
-                      uint32_t *records)
+                      const struct value *event, uint64_t now_us, uint16_t keyless_slot)
 {
     struct emission emission = { .time = now_us,
                                  .keyless = keyless_slot,
@@ -50,7 +49,6 @@ s4_status intake_emit(struct emitter *emitter, const struct intake_stream *strea
             return status;
         }
     }
-    *records = emitter->emitted;
     emitter_commit(emitter);
     return S4_OK;
 }

@@ -236,11 +236,11 @@ def a_key_over_4_kib_is_a_dead_letter():
 
 @test
 def an_empty_key_is_a_key_and_an_absent_one_is_counted():
-    before = int(NODE.counters()["probe.absent_keys"])
-    NODE.s4(*ITEMS, given='{"key":""}\n').expect(0)
-    NODE.s4("query", "probe.totals", "--key", "").expect(0)
-    assert int(NODE.counters()["probe/owners.instances"]) == 0
-    assert int(NODE.counters()["probe.absent_keys"]) >= before
+    before, owned = (int(NODE.counters()[name]) for name in ("probe.absent_keys", "probe/owners.events"))
+    NODE.s4(*ITEMS, given='{"key":""}\n{"key":"","owner":""}\n').expect(0)
+    assert NODE.s4("query", "probe.totals", "--key", "", "--json").json()[0]["n"] == 2
+    assert int(NODE.counters()["probe/owners.events"]) == owned + 1
+    assert int(NODE.counters()["probe.absent_keys"]) == before + 1
 
 
 main()

@@ -384,10 +384,12 @@ START_TEST(keys_may_lie_at_a_pages_end)
             emitter_commit(&emitter);
         }
     }
-    tick.user = NULL; /* absent: no record */
+    tick.user = NULL; /* absent: no record, counted */
     emitter_begin(&emitter);
+    ck_assert_uint_eq(emitter.absent, 0);
     ck_assert_int_eq(emitter_emit(&emitter, &routes[BY_USER], &emission, &tick), S4_OK);
     ck_assert_uint_eq(emitter.emitted, 0);
+    ck_assert_uint_eq(emitter.absent, 1);
     emitter_commit(&emitter);
     emitter_flush(&emitter);
     ck_assert_uint_eq(arrived, 3 * 41);

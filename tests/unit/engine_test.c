@@ -61,7 +61,15 @@ END_TEST
 START_TEST(an_absent_key_gives_no_record_and_is_counted)
 {
     start(NULL);
-    /* `ticks` has several pairs: an event is counted when none of them got a record. */
+    /* By `tags` and by `user,at`: each subscription that has no key counts by itself. */
+    ck_assert_uint_eq(rig_counters(&rig).absent_keys, 0);
+    rig_feed(&rig, "ticks", "{\"user\":\"a\",\"at\":1,\"tags\":[\"t\"]}\n");
+    ck_assert_uint_eq(rig_counters(&rig).absent_keys, 0);
+    rig_feed(&rig, "ticks", "{\"user\":\"a\",\"at\":1}\n");
+    ck_assert_uint_eq(rig_counters(&rig).absent_keys, 1);
+    rig_feed(&rig, "ticks", "{\"user\":\"\"}\n"); /* an empty text is a key */
+    ck_assert_uint_eq(rig_counters(&rig).absent_keys, 3);
+    HAS("totals", "{\"key\":\"\",\"n\":");
     rig_feed(&rig, "everyone", "{\"user\":\"a\"}\n");
     rig_feed(&rig, "unheard", "{\"user\":\"a\"}\n");
     ck_assert_uint_eq(rig_counters(&rig).unheard, 1);
