@@ -3,25 +3,9 @@
  * Each one checks that the call may use it, does its part, and remembers the first failure in the
  * context, so that an error that a handler ignores still fails the call.
  */
-#include "pe/host/host_run.h"
+#include "pe/host/context.h"
 
-/* Which calls may use a service: one bit per call_kind. */
-#define BIT(kind) (1u << (kind))
-#define IN_EVENTS                                                                                  \
-    (BIT(CALL_CREATE) | BIT(CALL_EVENT) | BIT(CALL_TRIGGER) | BIT(CALL_TIMER) | BIT(CALL_OUTPUT) | \
-     BIT(CALL_REMOVE) | BIT(CALL_ANSWER))
-
-static inline struct host_ctx *host_of(s4_ctx *ctx)
-{
-    return (struct host_ctx *)(void *)ctx;
-}
-
-static inline const struct host_ctx *host_of_const(const s4_ctx *ctx)
-{
-    return (const struct host_ctx *)(const void *)ctx;
-}
-
-static s4_status fail(struct host_ctx *ctx, s4_status status, const char *cause)
+s4_status host_fail(struct host_ctx *ctx, s4_status status, const char *cause)
 {
     ctx->touched = 1;
     if (ctx->failed == S4_OK) {
@@ -29,16 +13,6 @@ static s4_status fail(struct host_ctx *ctx, s4_status status, const char *cause)
         snprintf(ctx->cause, sizeof ctx->cause, "%s", cause);
     }
     return status;
-}
-
-static inline bool allowed(const struct host_ctx *ctx, uint32_t kinds)
-{
-    return (BIT(ctx->kind) & kinds) != 0;
-}
-
-static struct instance *instance_of(const struct host_ctx *ctx)
-{
-    return instances_at(ctx->table, ctx->number);
 }
 
 /* ---- emit ---------------------------------------------------------------------------------- */
@@ -53,7 +27,7 @@ emit_failed(struct host_ctx *ctx, const struct host_stream *stream, s4_status st
     else
         snprintf(cause, sizeof cause, "emit on stream %s: %s", stream->name,
                  s4_status_text(status));
-    return fail(ctx, status, cause);
+    return host_fail(ctx, status, cause);
 }
 
 /* Events of an app with an event clock carry their own time, if they have one. */
@@ -133,113 +107,7 @@ HOT static s4_status emit_source(s4_ctx *pub, const s4_stream *handle,
 
 static s4_status emit_refused(s4_ctx *pub, const s4_stream *handle, const ProtobufCMessage *event)
 {
-    return fail(host_of(pub), S4_STATE, "s4_emit is not allowed in this callback");
-}
-
-/* ---- outputs ------------------------------------------------------------------------------- */
-
-static s4_status output_failed(struct host_ctx *ctx, const struct host_output *output,
-                               s4_status status, const char *what)
-{
-    char cause[HOST_CAUSE_MAX];
-    if (status == S4_FULL)
-        snprintf(cause, sizeof cause,
-                 "output %s is full in partition %u (rows_max %llu, bytes_max %llu)", output->name,
-                 ctx->partition->base.slot, (unsigned long long)output->limits.rows_max,
-                 (unsigned long long)output->limits.bytes_max);
-    else
-        snprintf(cause, sizeof cause, "%s output %s: %s", what, output->name,
-                 s4_status_text(status));
-    return fail(ctx, status, cause);
-}
-
-s4_status host_encode(const struct codec *codec, const ProtobufCMessage *message,
-                      struct buffer *out, struct value *value)
-{
-    size_t have = out->capacity > BLOCK_SLACK ? out->capacity - BLOCK_SLACK : 0;
-    for (size_t want = size_max(have & ~(size_t)7, 1 * KIB);; want *= 2) {
-        buffer_clear(out);
-        char *record = buffer_room(out, want + BLOCK_SLACK);
-        if (!record)
-            return S4_NO_MEMORY;
-        char *at = record + OUTPUT_ROW_BASE;
-        int64_t n = codec_put(codec)(codec, message, record, at, record + want, &codec_no_alias);
-        if (n >= 0) {
-            *value = (struct value){
-                .type = codec_type(codec), .record = record, .at = at, .size = (uint32_t)n
-            };
-            return S4_OK;
-        }
-        if (n != CODEC_FULL || want >= 2 * RECORD_MAX)
-            return S4_TOO_LARGE;
-    }
-}
-
-void *host_decode_row(const struct codec *codec, const struct buffer *row, void *message,
-                      struct arena *arena)
-{
-    return codec_get(codec)(codec, row->data, row->data + OUTPUT_ROW_BASE, message, arena);
-}
-
-static s4_status row_key(struct host_ctx *ctx, const struct host_output *output,
-                         const ProtobufCMessage *row, const struct key_at **key)
-{
-    struct keys *keys = &ctx->worker->keys;
-    TRY(keys_of_message(keys, &output->key, row));
-    if (keys_count(keys) != 1)
-        return S4_INVALID;
-    *key = keys_at(keys, 0);
-    return S4_OK;
-}
-
-static s4_status publish_row(struct host_ctx *ctx, const struct host_output *output,
-                             struct host_output_state *state, const ProtobufCMessage *row)
-{
-    struct value value;
-    TRY(host_encode(output->codec, row, &ctx->worker->row, &value));
-    if (!output->table)
-        return rowlog_append(state->log, ctx->partition->now_us, &value);
-    const struct key_at *key;
-    TRY(row_key(ctx, output, row, &key));
-    return table_publish(state->table, key->hash, keys_bytes(&ctx->worker->keys, key), key->len,
-                         &value);
-}
-
-static s4_status publish(s4_ctx *pub, const s4_output *handle, const ProtobufCMessage *row)
-{
-    struct host_ctx *ctx = host_of(pub);
-    uint16_t number = *handle->number;
-    const struct host_output *output = &ctx->app->outputs[number];
-    if (!allowed(ctx, IN_EVENTS))
-        return fail(ctx, S4_STATE, "s4_publish is not allowed in this callback");
-    if (row->descriptor != output->type->descriptor)
-        return output_failed(ctx, output, S4_TYPE, "publish to");
-    ctx->outputs |= UINT64_C(1) << number;
-    ctx->touched = 1;
-    s4_status status = publish_row(ctx, output, &ctx->partition->outputs[number], row);
-    if (UNLIKELY(status != S4_OK))
-        return output_failed(ctx, output, status, "publish to");
-    ctx->published++;
-    return S4_OK;
-}
-
-static s4_status unpublish(s4_ctx *pub, const s4_output *handle, const ProtobufCMessage *row)
-{
-    struct host_ctx *ctx = host_of(pub);
-    uint16_t number = *handle->number;
-    const struct host_output *output = &ctx->app->outputs[number];
-    if (!allowed(ctx, IN_EVENTS))
-        return fail(ctx, S4_STATE, "s4_unpublish is not allowed in this callback");
-    if (!output->table)
-        return output_failed(ctx, output, S4_TYPE, "unpublish from a log,");
-    ctx->outputs |= UINT64_C(1) << number;
-    ctx->touched = 1;
-    const struct key_at *key;
-    s4_status status = row_key(ctx, output, row, &key);
-    if (status == S4_OK)
-        status = table_unpublish(ctx->partition->outputs[number].table, key->hash,
-                                 keys_bytes(&ctx->worker->keys, key), key->len);
-    return status == S4_OK ? S4_OK : output_failed(ctx, output, status, "unpublish from");
+    return host_fail(host_of(pub), S4_STATE, "s4_emit is not allowed in this callback");
 }
 
 /* ---- requests, timers, replies ------------------------------------------------------------- */
@@ -247,20 +115,20 @@ static s4_status unpublish(s4_ctx *pub, const s4_output *handle, const ProtobufC
 static s4_status ask(s4_ctx *pub, const s4_request *request, const ProtobufCMessage *question)
 {
     struct host_ctx *ctx = host_of(pub);
-    if (!allowed(ctx, IN_EVENTS & ~BIT(CALL_REMOVE)))
-        return fail(ctx, S4_STATE, "s4_ask is not allowed in this callback");
+    if (!host_allowed(ctx, HOST_IN_EVENTS & ~HOST_CALL(CALL_REMOVE)))
+        return host_fail(ctx, S4_STATE, "s4_ask is not allowed in this callback");
     s4_status status = host_ask(ctx, request, question);
     if (status == S4_OK)
         return S4_OK;
-    return fail(ctx, status,
-                status == S4_FULL ? "too many requests are outstanding" : "s4_ask failed");
+    return host_fail(ctx, status,
+                     status == S4_FULL ? "too many requests are outstanding" : "s4_ask failed");
 }
 
 static s4_status wait_answer(s4_ctx *pub)
 {
     struct host_ctx *ctx = host_of(pub);
     if (!ctx->asked)
-        return fail(ctx, S4_STATE, "s4_wait without s4_ask in the same call");
+        return host_fail(ctx, S4_STATE, "s4_wait without s4_ask in the same call");
     ctx->wait = true;
     return S4_OK;
 }
@@ -268,10 +136,10 @@ static s4_status wait_answer(s4_ctx *pub)
 static s4_status timer_set(s4_ctx *pub, uint64_t id, uint64_t at_us)
 {
     struct host_ctx *ctx = host_of(pub);
-    if (!allowed(ctx, IN_EVENTS & ~BIT(CALL_REMOVE)))
-        return fail(ctx, S4_STATE, "s4_timer_set is not allowed in this callback");
+    if (!host_allowed(ctx, HOST_IN_EVENTS & ~HOST_CALL(CALL_REMOVE)))
+        return host_fail(ctx, S4_STATE, "s4_timer_set is not allowed in this callback");
     if (!ctx->prototype->of->timer)
-        return fail(ctx, S4_STATE, "s4_timer_set: the class has no timer callback");
+        return host_fail(ctx, S4_STATE, "s4_timer_set: the class has no timer callback");
     struct host_partition *p = ctx->partition;
     if (p->now_us == HOST_END_OF_TIME)
         return S4_OK; /* nothing comes after it */
@@ -281,7 +149,7 @@ static s4_status timer_set(s4_ctx *pub, uint64_t id, uint64_t at_us)
                            .due_us = at_us < HOST_END_OF_TIME ? at_us : HOST_END_OF_TIME - 1 };
     s4_status status = timers_set(p->timers, &timer);
     if (status != S4_OK)
-        return fail(ctx, status, "s4_timer_set: too many timers, or no memory");
+        return host_fail(ctx, status, "s4_timer_set: too many timers, or no memory");
     if (timer.due_us < p->due_us)
         p->due_us = timer.due_us; /* an event of the same run may pass it */
     return S4_OK;
@@ -290,28 +158,28 @@ static s4_status timer_set(s4_ctx *pub, uint64_t id, uint64_t at_us)
 static s4_status timer_cancel(s4_ctx *pub, uint64_t id)
 {
     struct host_ctx *ctx = host_of(pub);
-    if (!allowed(ctx, IN_EVENTS & ~BIT(CALL_REMOVE)))
-        return fail(ctx, S4_STATE, "s4_timer_cancel is not allowed in this callback");
+    if (!host_allowed(ctx, HOST_IN_EVENTS & ~HOST_CALL(CALL_REMOVE)))
+        return host_fail(ctx, S4_STATE, "s4_timer_cancel is not allowed in this callback");
     return timers_cancel(ctx->partition->timers, ctx->prototype->number, ctx->number, id);
 }
 
 static s4_status reply(s4_ctx *pub, const ProtobufCMessage *message)
 {
     struct host_ctx *ctx = host_of(pub);
-    if (!allowed(ctx, BIT(CALL_QUERY)) || ctx->replied)
-        return fail(ctx, S4_STATE, "s4_reply belongs in a query callback, once");
+    if (!host_allowed(ctx, HOST_CALL(CALL_QUERY)) || ctx->replied)
+        return host_fail(ctx, S4_STATE, "s4_reply belongs in a query callback, once");
     if (message->descriptor != ctx->prototype->reply->descriptor)
-        return fail(ctx, S4_TYPE, "s4_reply: not the class's reply type");
+        return host_fail(ctx, S4_TYPE, "s4_reply: not the class's reply type");
     s4_status status =
         host_encode(ctx->prototype->reply_codec, message, &ctx->worker->row, &ctx->reply);
     ctx->replied = status == S4_OK;
-    return status == S4_OK ? S4_OK : fail(ctx, status, "s4_reply: the reply is too large");
+    return status == S4_OK ? S4_OK : host_fail(ctx, status, "s4_reply: the reply is too large");
 }
 
 static s4_status fail_call(s4_ctx *pub, s4_status status, const char *cause)
 {
     struct host_ctx *ctx = host_of(pub);
-    return fail(ctx, status == S4_OK ? S4_FAILED : status, cause ? cause : "");
+    return host_fail(ctx, status == S4_OK ? S4_FAILED : status, cause ? cause : "");
 }
 
 /* ---- time, ids, keys, parameters ----------------------------------------------------------- */
@@ -351,19 +219,30 @@ static uint64_t random_bits(s4_ctx *pub)
     return ctx->partition ? rng_next(&ctx->partition->rng) : 0;
 }
 
+/* Text parts in the middle of a composite key have no NUL behind: hand out a copy. */
+static const char *key_terminated(struct host_ctx *ctx, uint32_t part, const char *text,
+                                  size_t size)
+{
+    struct buffer *copy = &ctx->worker->key_parts[part % KEY_PARTS_MAX];
+    buffer_clear(copy);
+    if (buffer_append(copy, text, size) != S4_OK)
+        return NULL;
+    return buffer_text(copy);
+}
+
 static const char *key_part_text(const s4_ctx *pub, uint32_t part, size_t *len)
 {
     const struct host_ctx *ctx = host_of_const(pub);
     const char *text = NULL;
     size_t size = 0;
     if (ctx->prototype && ctx->prototype->key) {
-        const struct instance *instance = instance_of(ctx);
+        const struct instance *instance = host_instance_of(ctx);
         if (!key_text(ctx->prototype->key, instance_key(instance), instance->key_len, part, &text,
                       &size))
             text = NULL;
     }
     if (text && text[size] != '\0')
-        text = host_key_terminated((struct host_ctx *)(uintptr_t)ctx, part, text, size);
+        text = key_terminated((struct host_ctx *)(uintptr_t)ctx, part, text, size);
     if (len)
         *len = text ? size : 0;
     return text;
@@ -374,7 +253,7 @@ static int64_t key_part_integer(const s4_ctx *pub, uint32_t part)
     const struct host_ctx *ctx = host_of_const(pub);
     int64_t number = 0;
     if (ctx->prototype && ctx->prototype->key) {
-        const struct instance *instance = instance_of(ctx);
+        const struct instance *instance = host_instance_of(ctx);
         if (!key_number(ctx->prototype->key, instance_key(instance), instance->key_len, part,
                         &number))
             number = 0;
@@ -402,140 +281,15 @@ static const void *file_of_bundle(const s4_ctx *pub, const char *path, size_t *s
     return data;
 }
 
-/* ---- memory of an instance ----------------------------------------------------------------- */
-
-struct heap_block {
-    struct heap_block *next;
-    struct heap_block *before;
-    size_t size;
-    char data[] __attribute__((aligned(16)));
-};
-
-static struct heap_block **heap_head(const struct host_prototype *prototype,
-                                     struct instances *table, struct instance *instance)
-{
-    return (struct heap_block **)(void *)((char *)instance_extra(table, instance) +
-                                          prototype->extra_heap);
-}
-
-static void heap_link(struct heap_block **head, struct heap_block *block)
-{
-    block->before = NULL;
-    block->next = *head;
-    if (*head)
-        (*head)->before = block;
-    *head = block;
-}
-
-static void heap_unlink(struct heap_block **head, struct heap_block *block)
-{
-    if (block->before)
-        block->before->next = block->next;
-    else
-        *head = block->next;
-    if (block->next)
-        block->next->before = block->before;
-}
-
-static bool heap_allowed(struct host_ctx *ctx, size_t more)
-{
-    if (!ctx->partition || !ctx->prototype || ctx->prototype->extra_heap == INSTANCE_NONE) {
-        fail(ctx, S4_STATE, "s4_alloc: flat state has no memory of its own");
-        return false;
-    }
-    uint64_t used =
-        ctx->partition->heap_bytes[ctx->prototype->number] + instances_bytes(ctx->table);
-    if (more > ctx->prototype->bytes_max || used > ctx->prototype->bytes_max - more) {
-        fail(ctx, S4_FULL, "s4_alloc: the prototype's bound on bytes is reached");
-        return false;
-    }
-    return true;
-}
-
-static void heap_count(struct host_ctx *ctx, size_t plus, size_t minus)
-{
-    ctx->partition->heap_bytes[ctx->prototype->number] += plus - minus;
-    counter *bytes = &host_counters(ctx->worker, ctx->app)->state_bytes;
-    count_add(bytes, plus - minus);
-}
-
-static void *heap_alloc(s4_ctx *pub, size_t size)
-{
-    struct host_ctx *ctx = host_of(pub);
-    if (!heap_allowed(ctx, size))
-        return NULL;
-    struct heap_block *block = mem_zalloc(sizeof *block + size);
-    if (!block) {
-        fail(ctx, S4_NO_MEMORY, "s4_alloc: out of memory");
-        return NULL;
-    }
-    block->size = size;
-    heap_link(heap_head(ctx->prototype, ctx->table, instance_of(ctx)), block);
-    heap_count(ctx, size, 0);
-    return block->data;
-}
-
-static void *heap_realloc(s4_ctx *pub, void *memory, size_t size)
-{
-    if (!memory)
-        return heap_alloc(pub, size);
-    struct host_ctx *ctx = host_of(pub);
-    struct heap_block *block = CONTAINER_OF(memory, struct heap_block, data);
-    size_t old = block->size;
-    if (size > old && !heap_allowed(ctx, size - old))
-        return NULL;
-    struct heap_block **head = heap_head(ctx->prototype, ctx->table, instance_of(ctx));
-    heap_unlink(head, block);
-    struct heap_block *grown = mem_realloc(block, sizeof *block + size);
-    heap_link(head, grown ? grown : block);
-    if (!grown) {
-        fail(ctx, S4_NO_MEMORY, "s4_realloc: out of memory");
-        return NULL;
-    }
-    if (size > old)
-        memset(grown->data + old, 0, size - old);
-    grown->size = size;
-    heap_count(ctx, size, old);
-    return grown->data;
-}
-
-static void heap_free(s4_ctx *pub, void *memory)
-{
-    if (!memory)
-        return;
-    struct host_ctx *ctx = host_of(pub);
-    struct heap_block *block = CONTAINER_OF(memory, struct heap_block, data);
-    heap_unlink(heap_head(ctx->prototype, ctx->table, instance_of(ctx)), block);
-    heap_count(ctx, 0, block->size);
-    mem_free(block);
-}
-
-uint64_t host_heap_clear(const struct host_prototype *prototype, struct instances *table,
-                         struct instance *instance)
-{
-    if (prototype->extra_heap == INSTANCE_NONE)
-        return 0;
-    struct heap_block **head = heap_head(prototype, table, instance);
-    uint64_t bytes = 0;
-    for (struct heap_block *block = *head; block;) {
-        struct heap_block *next = block->next;
-        bytes += block->size;
-        mem_free(block);
-        block = next;
-    }
-    *head = NULL;
-    return bytes;
-}
-
 /* ---- the node ------------------------------------------------------------------------------ */
 
 static void set_app_data(s4_ctx *pub, void *data)
 {
     struct host_ctx *ctx = host_of(pub);
-    if (allowed(ctx, BIT(CALL_START) | BIT(CALL_STOP)))
+    if (host_allowed(ctx, HOST_CALL(CALL_START) | HOST_CALL(CALL_STOP)))
         ctx->app->data = data;
     else
-        fail(ctx, S4_STATE, "s4_set_app_data belongs in start");
+        host_fail(ctx, S4_STATE, "s4_set_app_data belongs in start");
 }
 
 static void *app_data(const s4_ctx *pub)
@@ -589,27 +343,17 @@ static void *job_app_data(const s4_job *job)
 }
 
 /* All services but s4_emit, which differs by what is called. */
-#define SERVICES                                                                               \
-    .size = sizeof(struct s4_host), .publish = publish, .unpublish = unpublish, .ask = ask,    \
-    .wait = wait_answer, .timer_set = timer_set, .timer_cancel = timer_cancel, .reply = reply, \
-    .answer = host_job_answer, .fail = fail_call, .time_us = time_us, .id = next_id,           \
-    .random = random_bits, .key_text = key_part_text, .key_integer = key_part_integer,         \
-    .params = params, .app_params = app_params, .alloc = heap_alloc, .realloc = heap_realloc,  \
-    .free = heap_free, .set_app_data = set_app_data, .app_data = app_data,                     \
-    .partition = partition_number, .partitions = partition_count, .log = log_line,             \
-    .save = save_bytes, .load = load_bytes, .job_params = job_params,                          \
-    .job_app_data = job_app_data, .file = file_of_bundle,
+#define SERVICES                                                                            \
+    .size = sizeof(struct s4_host), .publish = host_publish, .unpublish = host_unpublish,   \
+    .ask = ask, .wait = wait_answer, .timer_set = timer_set, .timer_cancel = timer_cancel,  \
+    .reply = reply, .answer = host_job_answer, .fail = fail_call, .time_us = time_us,       \
+    .id = next_id, .random = random_bits, .key_text = key_part_text,                        \
+    .key_integer = key_part_integer, .params = params, .app_params = app_params,            \
+    .alloc = host_heap_alloc, .realloc = host_heap_realloc, .free = host_heap_free,         \
+    .set_app_data = set_app_data, .app_data = app_data, .partition = partition_number,      \
+    .partitions = partition_count, .log = log_line, .save = save_bytes, .load = load_bytes, \
+    .job_params = job_params, .job_app_data = job_app_data, .file = file_of_bundle,
 
 const struct s4_host host_services = { SERVICES.emit = emit };
 const struct s4_host host_services_source = { SERVICES.emit = emit_source };
 const struct s4_host host_services_quiet = { SERVICES.emit = emit_refused };
-
-/* Text parts in the middle of a composite key have no NUL behind: hand out a copy. */
-const char *host_key_terminated(struct host_ctx *ctx, uint32_t part, const char *text, size_t size)
-{
-    struct buffer *copy = &ctx->worker->key_parts[part % KEY_PARTS_MAX];
-    buffer_clear(copy);
-    if (buffer_append(copy, text, size) != S4_OK)
-        return NULL;
-    return buffer_text(copy);
-}

@@ -18,9 +18,12 @@ const struct host_output *host_output_find(const struct host_app *app, const cha
                                            uint32_t *number);
 struct host_prototype *host_prototype_find(const struct host_app *app, const char *name);
 
-/* ---- engine.c ------------------------------------------------------------------------------ */
+/* ---- engine.c, deploy.c -------------------------------------------------------------------- */
 
 void host_ctx_init(struct host_ctx *ctx, struct host_worker *worker);
+/* Where emitters hand blocks on; user: a struct host_worker, the engine. */
+void host_send_from_worker(void *user, struct block *block);
+void host_send_from_outside(void *user, struct block *block);
 /* Hands a block to its destination; from: the worker that runs this, or NULL. */
 void host_send(struct engine *engine, struct host_worker *from, struct block *block);
 /* A fault below that cannot happen while connections do not fail: the node stops with this error.

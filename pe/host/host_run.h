@@ -161,7 +161,7 @@ void host_partition_tick(struct host_ctx *ctx);
 /* The end of input: what it caused; 0: nothing arose. */
 uint64_t host_partition_finish(struct host_ctx *ctx);
 
-/* ---- context.c ----------------------------------------------------------------------------- */
+/* ---- context.c, publish.c, heap.c ------------------------------------------------------------ */
 
 /* What a plugin gets in callbacks about events, in `source`, and where it must not emit. */
 extern const struct s4_host host_services;
@@ -172,7 +172,6 @@ void host_emit_failed(struct host_ctx *ctx);
 /* Frees what the instance got from s4_alloc; how many bytes that was. */
 uint64_t host_heap_clear(const struct host_prototype *prototype, struct instances *table,
                          struct instance *instance);
-const char *host_key_terminated(struct host_ctx *ctx, uint32_t part, const char *text, size_t size);
 
 struct host_loader {
     const char *at;

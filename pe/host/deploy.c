@@ -1,0 +1,230 @@
+/* Apps come and go while the engine runs. Control threads, under the engine's lock; what touches a
+ * partition runs on its worker (fanout.c).
+ *
+ * deploy:    emitters, partitions, `start`; then the app is in the table, and its singletons are
+ * made undeploy:  no more input; requests are waited for; the app leaves the table, and with it
+ * every block that still comes for it; `stop`
+ */
+#include "pe/host/host_control.h"
+#include "pe/host/host_run.h"
+
+#include "runtime/base/hash.h"
+
+static s4_status make_emitter(struct host_app *app, struct emitter *emitter, uint32_t emits_max,
+                              uint32_t *touched, void (*send)(void *, struct block *), void *user)
+{
+    struct engine *engine = app->engine;
+    struct emitter_options options = { .map = &engine->map,
+                                       .pool = engine->pool,
+                                       .workers = engine->all_workers,
+                                       .app = app->number,
+                                       .touched = touched,
+                                       .send = send,
+                                       .user = user };
+    return emitter_init(emitter, &options, emits_max);
+}
+
+static s4_status make_emitters(struct host_app *app)
+{
+    struct engine *engine = app->engine;
+    for (uint32_t i = 0; i < engine->n_workers; i++) {
+        struct host_worker *w = &engine->workers[i];
+        TRY(make_emitter(app, &w->emitters[app->number % ENGINE_APPS_MAX], app->emits_max,
+                         &w->ctx.touched, host_send_from_worker, w));
+        memset(host_counters(w, app), 0, sizeof(struct host_counters));
+    }
+    bool own_thread = engine->options.feed_thread;
+    TRY(make_emitter(app, &app->feed_emitter, UINT32_MAX, &engine->feeder.ctx.touched,
+                     own_thread ? host_send_from_outside : host_send_from_worker,
+                     own_thread ? (void *)engine : (void *)&engine->workers[0]));
+    emitter_source(&app->feed_emitter, engine->feed_intake, app->feed_links);
+    TRY(make_emitter(app, &app->inject_emitter, UINT32_MAX, NULL, host_send_from_outside, engine));
+    emitter_source(&app->inject_emitter, engine->inject_intake, app->inject_links);
+    return S4_OK;
+}
+
+static bool is_mine(const struct engine *engine, uint16_t worker)
+{
+    return worker >= engine->first_worker && worker < engine->first_worker + engine->n_workers;
+}
+
+static s4_status make_partitions(struct host_app *app)
+{
+    struct engine *engine = app->engine;
+    uint64_t seed =
+        hash_mix(engine->options.seed, hash_bytes(app->graph->app, strlen(app->graph->app)));
+    for (uint32_t slot = 0; slot < engine->map.slots; slot++) {
+        uint16_t worker = engine->map.worker[slot];
+        if (!is_mine(engine, worker))
+            continue;
+        TRY(host_partition_create(app, &engine->workers[worker - engine->first_worker],
+                                  (uint16_t)slot, seed, &app->partitions[slot]));
+    }
+    return S4_OK;
+}
+
+static s4_status call_app(struct host_app *app, enum call_kind kind, s4_status (*fn)(s4_ctx *),
+                          char *cause, size_t size)
+{
+    if (!fn)
+        return S4_OK;
+    struct host_ctx ctx;
+    host_ctx_init(&ctx, &app->engine->feeder);
+    ctx.pub.host = &host_services_quiet;
+    ctx.app = app;
+    ctx.kind = (uint8_t)kind;
+    ctx.emission.time = app->engine->options.clock->wall_us(app->engine->options.clock);
+    host_running = &ctx;
+    s4_status status = fn(&ctx.pub);
+    host_running = NULL;
+    status = ctx.failed != S4_OK ? ctx.failed : status;
+    if (cause)
+        snprintf(cause, size, "%s", ctx.cause[0] ? ctx.cause : s4_status_text(status));
+    return status;
+}
+
+void host_app_stop(struct host_app *app)
+{
+    if (app->started)
+        (void)!call_app(app, CALL_STOP, app->code->stop, NULL, 0);
+    app->started = false;
+}
+
+static void make_singletons(struct host_worker *worker, struct host_app *app,
+                            struct host_partition *p)
+{
+    for (uint32_t i = 0; i < app->n_prototypes; i++) {
+        struct host_prototype *prototype = &app->prototypes[i];
+        if (!prototype->singleton || prototype->singleton_slot != p->base.slot)
+            continue;
+        host_enter(worker, p, worker_now_us(worker->actor));
+        struct host_ctx *ctx = &worker->ctx;
+        uint32_t number;
+        emitter_begin(ctx->emitter);
+        static const char none[32];
+        s4_status status = host_instance_make(ctx, prototype, hash_bytes("", 0), none, 0, &number);
+        if (status != S4_OK)
+            host_dead_letter(ctx, NULL, prototype, status, ctx->cause);
+        ctx->cause[0] = '\0';
+        host_partition_due(p);
+        host_leave(worker);
+    }
+}
+
+static void start_on_worker(struct host_worker *worker, struct host_app *app, void *user)
+{
+    for (uint32_t slot = 0; slot < app->engine->map.slots; slot++) {
+        struct host_partition *p = app->partitions[slot];
+        if (p && p->worker == worker)
+            make_singletons(worker, app, p);
+    }
+}
+
+static s4_status deploy(struct engine *engine, const struct bundle *bundle, struct plugin *plugin,
+                        struct diag *diag)
+{
+    const char *name = bundle->graph->app;
+    if (host_app_find(engine, name))
+        return diag_set(diag, S4_EXISTS, "app \"%s\" is deployed already: undeploy it first", name);
+    if (engine->n_apps == ENGINE_APPS_MAX)
+        return diag_set(diag, S4_FULL, "%d apps are deployed, which is the most", ENGINE_APPS_MAX);
+    while (host_app_at(engine, engine->next_app % ENGINE_APPS_MAX))
+        engine->next_app++;
+    struct host_app *app;
+    TRY(host_app_create(engine, bundle, plugin, (uint16_t)engine->next_app, &app, diag));
+    s4_status status = make_emitters(app);
+    if (status == S4_OK)
+        status = make_partitions(app);
+    if (status != S4_OK) {
+        host_app_destroy(app);
+        return diag_set(diag, status, "app \"%s\": %s", name, s4_status_text(status));
+    }
+    char cause[HOST_CAUSE_MAX];
+    status = call_app(app, CALL_START, app->code->start, cause, sizeof cause);
+    if (status != S4_OK) {
+        host_app_destroy(app);
+        return diag_set(diag, S4_FAILED, "app \"%s\": its start callback failed: %s", name, cause);
+    }
+    app->started = true;
+    atomic_store_explicit(&engine->apps[app->number % ENGINE_APPS_MAX], app, memory_order_release);
+    engine->next_app++;
+    engine->n_apps++;
+    host_on_workers(app, start_on_worker, NULL);
+    return S4_OK;
+}
+
+s4_status engine_deploy(struct engine *engine, const struct bundle *bundle, struct plugin *plugin,
+                        struct diag *diag)
+{
+    pthread_mutex_lock(&engine->lock);
+    s4_status status = deploy(engine, bundle, plugin, diag);
+    pthread_mutex_unlock(&engine->lock);
+    return status;
+}
+
+/* ---- undeploy ------------------------------------------------------------------------------ */
+
+static void clear_on_worker(struct host_worker *worker, struct host_app *app, void *user)
+{
+    _Atomic uint64_t *dropped = user;
+    for (uint32_t slot = 0; slot < app->engine->map.slots; slot++) {
+        struct host_partition *p = app->partitions[slot];
+        if (p && p->worker == worker)
+            atomic_fetch_add(dropped, partition_clear(worker->actor, &p->base));
+    }
+}
+
+/* The app is out of the table: blocks that still come for it are dropped by the worker. */
+static void forget_on_worker(struct host_worker *worker, struct host_app *app, void *user)
+{
+    clear_on_worker(worker, app, user);
+    emitter_fini(&worker->emitters[app->number % ENGINE_APPS_MAX]);
+}
+
+static void wait_for_answers(struct host_app *app)
+{
+    while (atomic_load(&app->outstanding) > 0)
+        host_control_wait(app->engine);
+}
+
+s4_status engine_undeploy(struct engine *engine, const char *name, uint64_t *dropped,
+                          struct diag *diag)
+{
+    pthread_mutex_lock(&engine->lock);
+    struct host_app *app = host_app_find(engine, name);
+    if (!app) {
+        pthread_mutex_unlock(&engine->lock);
+        return diag_set(diag, S4_NOT_FOUND, "no app \"%s\" is deployed", name);
+    }
+    atomic_store(&app->closing, true);
+    host_feeds_close(engine, app);
+    host_drains_cancel(engine, app);
+    wait_for_answers(app);
+    _Atomic uint64_t lost = 0;
+    host_on_workers(app, clear_on_worker, &lost);
+    atomic_store(&engine->apps[app->number % ENGINE_APPS_MAX], NULL);
+    engine->n_apps--;
+    host_on_workers(app, forget_on_worker, &lost);
+    pthread_mutex_lock(&engine->inject_lock); /* nobody injects into it any more */
+    pthread_mutex_unlock(&engine->inject_lock);
+    host_app_stop(app);
+    host_app_destroy(app);
+    pthread_mutex_unlock(&engine->lock);
+    if (dropped)
+        *dropped = lost;
+    return S4_OK;
+}
+
+size_t engine_apps(const struct engine *engine)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; i < ENGINE_APPS_MAX; i++)
+        n += host_app_at(engine, i) != NULL;
+    return n;
+}
+
+const struct bundle *engine_bundle(const struct engine *engine, const char *name)
+{
+    const struct host_app *app = host_app_find(engine, name);
+    return app ? app->bundle : NULL;
+}

@@ -1,0 +1,108 @@
+/* What a call publishes: rows in the worker's scratch, into the partition's tables and logs, to be
+ * committed or taken back at the end of the call (call.c).
+ */
+#include "pe/host/context.h"
+
+static s4_status output_failed(struct host_ctx *ctx, const struct host_output *output,
+                               s4_status status, const char *what)
+{
+    char cause[HOST_CAUSE_MAX];
+    if (status == S4_FULL)
+        snprintf(cause, sizeof cause,
+                 "output %s is full in partition %u (rows_max %llu, bytes_max %llu)", output->name,
+                 ctx->partition->base.slot, (unsigned long long)output->limits.rows_max,
+                 (unsigned long long)output->limits.bytes_max);
+    else
+        snprintf(cause, sizeof cause, "%s output %s: %s", what, output->name,
+                 s4_status_text(status));
+    return host_fail(ctx, status, cause);
+}
+
+s4_status host_encode(const struct codec *codec, const ProtobufCMessage *message,
+                      struct buffer *out, struct value *value)
+{
+    size_t have = out->capacity > BLOCK_SLACK ? out->capacity - BLOCK_SLACK : 0;
+    for (size_t want = size_max(have & ~(size_t)7, 1 * KIB);; want *= 2) {
+        buffer_clear(out);
+        char *record = buffer_room(out, want + BLOCK_SLACK);
+        if (!record)
+            return S4_NO_MEMORY;
+        char *at = record + OUTPUT_ROW_BASE;
+        int64_t n = codec_put(codec)(codec, message, record, at, record + want, &codec_no_alias);
+        if (n >= 0) {
+            *value = (struct value){
+                .type = codec_type(codec), .record = record, .at = at, .size = (uint32_t)n
+            };
+            return S4_OK;
+        }
+        if (n != CODEC_FULL || want >= 2 * RECORD_MAX)
+            return S4_TOO_LARGE;
+    }
+}
+
+void *host_decode_row(const struct codec *codec, const struct buffer *row, void *message,
+                      struct arena *arena)
+{
+    return codec_get(codec)(codec, row->data, row->data + OUTPUT_ROW_BASE, message, arena);
+}
+
+static s4_status row_key(struct host_ctx *ctx, const struct host_output *output,
+                         const ProtobufCMessage *row, const struct key_at **key)
+{
+    struct keys *keys = &ctx->worker->keys;
+    TRY(keys_of_message(keys, &output->key, row));
+    if (keys_count(keys) != 1)
+        return S4_INVALID;
+    *key = keys_at(keys, 0);
+    return S4_OK;
+}
+
+static s4_status publish_row(struct host_ctx *ctx, const struct host_output *output,
+                             struct host_output_state *state, const ProtobufCMessage *row)
+{
+    struct value value;
+    TRY(host_encode(output->codec, row, &ctx->worker->row, &value));
+    if (!output->table)
+        return rowlog_append(state->log, ctx->partition->now_us, &value);
+    const struct key_at *key;
+    TRY(row_key(ctx, output, row, &key));
+    return table_publish(state->table, key->hash, keys_bytes(&ctx->worker->keys, key), key->len,
+                         &value);
+}
+
+s4_status host_publish(s4_ctx *pub, const s4_output *handle, const ProtobufCMessage *row)
+{
+    struct host_ctx *ctx = host_of(pub);
+    uint16_t number = *handle->number;
+    const struct host_output *output = &ctx->app->outputs[number];
+    if (!host_allowed(ctx, HOST_IN_EVENTS))
+        return host_fail(ctx, S4_STATE, "s4_publish is not allowed in this callback");
+    if (row->descriptor != output->type->descriptor)
+        return output_failed(ctx, output, S4_TYPE, "publish to");
+    ctx->outputs |= UINT64_C(1) << number;
+    ctx->touched = 1;
+    s4_status status = publish_row(ctx, output, &ctx->partition->outputs[number], row);
+    if (UNLIKELY(status != S4_OK))
+        return output_failed(ctx, output, status, "publish to");
+    ctx->published++;
+    return S4_OK;
+}
+
+s4_status host_unpublish(s4_ctx *pub, const s4_output *handle, const ProtobufCMessage *row)
+{
+    struct host_ctx *ctx = host_of(pub);
+    uint16_t number = *handle->number;
+    const struct host_output *output = &ctx->app->outputs[number];
+    if (!host_allowed(ctx, HOST_IN_EVENTS))
+        return host_fail(ctx, S4_STATE, "s4_unpublish is not allowed in this callback");
+    if (!output->table)
+        return output_failed(ctx, output, S4_TYPE, "unpublish from a log,");
+    ctx->outputs |= UINT64_C(1) << number;
+    ctx->touched = 1;
+    const struct key_at *key;
+    s4_status status = row_key(ctx, output, row, &key);
+    if (status == S4_OK)
+        status = table_unpublish(ctx->partition->outputs[number].table, key->hash,
+                                 keys_bytes(&ctx->worker->keys, key), key->len);
+    return status == S4_OK ? S4_OK : output_failed(ctx, output, status, "unpublish from");
+}
