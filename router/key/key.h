@@ -24,6 +24,7 @@
 #define KEYS_MAX      65536 /* distinct keys of one event and spec */
 #define KEYS_COMBINED_MAX \
     (1u << 20) /* combinations of repeated parts' elements that are looked at */
+#define KEY_SIGN (UINT64_C(1) << 63) /* of a number's form: flipped */
 
 struct key_part {
     const struct field *path[KEY_DEPTH_MAX]; /* messages, then the attribute */
