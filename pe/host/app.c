@@ -163,7 +163,9 @@ static void lay_out(struct host_prototype *p, uint64_t instances_max)
     p->extra_gap = extra_room(p, p->of->trigger && p->trigger_gap_us);
     p->extra_output = extra_room(p, p->of->output && p->output_events);
     p->extra_heap = extra_room(p, p->of->state_kind != S4_FLAT);
-    p->extra_mailbox = extra_room(p, p->of->n_answers > 0);
+    bool counts = p->budget < BUDGET_DEFAULT;
+    p->extra_mailbox = extra_room(p, p->of->n_answers > 0 || counts);
+    p->extra_turn = extra_room(p, counts);
     p->extra_life = extra_room(p, p->of->n_answers > 0);
     p->table.key_room = key_room(p);
     p->table.state_size = (uint32_t)align_up(p->of->state_size, 8);
@@ -256,7 +258,7 @@ static void find_fast(struct host_app *app)
         if (pair->n_subs != 1 || pair->route.kind == ROUTE_BROADCAST || app->event_time)
             continue;
         const struct host_prototype *prototype = &app->prototypes[pair->subs[0].prototype];
-        if (prototype->before || prototype->after)
+        if (prototype->before || prototype->after || prototype->extra_turn != INSTANCE_NONE)
             continue;
         pair->fast = pair->subs[0].on_event;
         pair->fast_prototype = prototype->number;

@@ -504,6 +504,12 @@ static bool deliver_to(struct host_ctx *ctx, struct host_pair *pair, uint32_t su
         host_dead_letter(ctx, record, prototype, S4_FAILED, "the key is parked");
         return true;
     }
+    if (UNLIKELY(!host_turn_has_room(ctx, prototype, number))) {
+        if (!host_park(ctx, prototype, number, record->stream, sub, record))
+            return false;
+        host_owe_turn(ctx, prototype, number);
+        return true;
+    }
     deliver_now(ctx, prototype, s->on_event, number, record, event);
     return true;
 }

@@ -169,8 +169,10 @@ static void clear_on_worker(struct host_worker *worker, struct host_app *app, vo
     _Atomic uint64_t *dropped = user;
     for (uint32_t slot = 0; slot < app->engine->map.slots; slot++) {
         struct host_partition *p = app->partitions[slot];
-        if (p && p->worker == worker)
-            atomic_fetch_add(dropped, partition_clear(worker->actor, &p->base));
+        if (!p || p->worker != worker)
+            continue;
+        atomic_fetch_add(dropped, partition_clear(worker->actor, &p->base));
+        buffer_clear(&p->turns); /* what is in mailboxes goes with them */
     }
 }
 
@@ -179,6 +181,13 @@ static void forget_on_worker(struct host_worker *worker, struct host_app *app, v
 {
     clear_on_worker(worker, app, user);
     emitter_fini(&worker->emitters[app->number % ENGINE_APPS_MAX]);
+}
+
+/* Nothing posts for the app any more; what was posted, for turns, is run while it is still there.
+ */
+static void settle_on_worker(struct host_worker *worker, struct host_app *app, void *user)
+{
+    worker_drain_messages(worker->actor);
 }
 
 static void wait_for_answers(struct host_app *app)
@@ -205,6 +214,7 @@ s4_status engine_undeploy(struct engine *engine, const char *name, uint64_t *dro
     atomic_store(&engine->apps[app->number % ENGINE_APPS_MAX], NULL);
     engine->n_apps--;
     host_on_workers(app, forget_on_worker, &lost);
+    host_on_workers(app, settle_on_worker, NULL);
     pthread_mutex_lock(&engine->inject_lock); /* nobody injects into it any more */
     pthread_mutex_unlock(&engine->inject_lock);
     host_app_stop(app);

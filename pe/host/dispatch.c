@@ -271,13 +271,14 @@ static uint32_t run_records(void *user, struct partition *base, struct run *run)
     const char *data = run_data(run);
     const uint16_t *order = run_order(run);
     uint32_t all = run_behind(run);
+    uint32_t n = run->count - i > BUDGET_DEFAULT ? i + BUDGET_DEFAULT : run->count; /* a turn */
     host_enter(worker, p, worker_now_us(worker->actor));
     if (run->first == 0 && i == 0)
         fetch_first(p->app, data, order, all);
     if (UNLIKELY(worker->runs++ % HOST_SAMPLE == 0))
-        i = dispatch_timed(ctx, data, order, i, run->count, all);
+        i = dispatch_timed(ctx, data, order, i, n, all);
     else
-        i = dispatch_group(ctx, data, order, i, run->count, all);
+        i = dispatch_group(ctx, data, order, i, n, all);
     asan_poison(worker->event, HOST_EVENT_SIZE); /* an event is valid until its handler returns */
     ctx->record = NULL;
     count_add(&host_counters(worker, p->app)->applied, i - from);
@@ -296,6 +297,7 @@ void host_run_end(struct host_ctx *ctx)
     if (p->app->event_time && UNLIKELY(p->due_us <= p->now_us))
         host_partition_tick(ctx);
     host_partition_due(p);
+    p->turn++;
 }
 
 static struct partition *find_partition(void *user, uint16_t number, uint16_t slot)

@@ -74,7 +74,7 @@ struct host_pair {
     struct route route;
     codec_get_fn *get;
     event_fn *fast; /* its only handler, if nothing stands between an event and it (no TTL,
-                       trigger, output by events or mailbox); else NULL */
+                       trigger, output by events or small budget); else NULL */
     uint32_t fast_prototype;
     bool plain; /* the type decodes without the arena */
     uint32_t stream;
@@ -129,6 +129,7 @@ struct host_prototype {
     uint32_t extra_output;
     uint32_t extra_heap;
     uint32_t extra_mailbox;
+    uint32_t extra_turn; /* only with a budget below BUDGET_DEFAULT: they count */
     uint32_t extra_life; /* which of all the partition's instances it is: answers find it by that */
     uint8_t dirty_flag;  /* INSTANCE_DIRTY if it has an output callback */
     bool before;         /* TTL or gap: looked at before an event */
@@ -218,6 +219,7 @@ struct host_partition {
     struct host_app *app;
     struct host_worker *worker;
     uint64_t now_us;          /* this partition's time: of its last run */
+    uint32_t turn;            /* counts runs, and whatever stands for one; goes round */
     uint64_t due_us;          /* the earliest of all below */
     struct instances *tables; /* per prototype */
     uint64_t *heap_bytes;     /* per prototype: s4_alloc */

@@ -92,6 +92,7 @@ void *host_decode_row(const struct codec *codec, const struct buffer *row, void 
 
 extern const struct worker_ops host_worker_ops;
 /* After anything that ran on a partition: due event timers, turns of mailboxes, the next due time.
+ * It ends the turn.
  */
 void host_run_end(struct host_ctx *ctx);
 /* Decodes a record into the worker's scratch; NULL: out of memory. */
@@ -119,11 +120,14 @@ bool host_park_timer(struct host_ctx *ctx, struct host_prototype *prototype,
 void host_park_query(struct host_ctx *ctx, struct host_query *query, uint32_t number);
 void host_timer_call(struct host_ctx *ctx, struct host_prototype *prototype, uint32_t number,
                      uint64_t id);
-/* The instance's wait is over: its mail is owed turns. */
+/* Takes one off the instance's share of this turn; false: it has had it. */
+bool host_turn_has_room(struct host_ctx *ctx, const struct host_prototype *prototype,
+                        uint32_t number);
+/* What is in its mailbox, if anything, is owed turns. */
 void host_owe_turn(struct host_ctx *ctx, struct host_prototype *prototype, uint32_t number);
 /* Has host_turns called again after other runs. */
 void host_turn_later(struct host_partition *partition);
-/* Gives waiting instances their turns; true: there was one. */
+/* Gives instances with mail their turns; true: there was one. */
 bool host_turns(struct host_ctx *ctx);
 void host_mailbox_clear(struct host_ctx *ctx, struct host_prototype *prototype,
                         struct instance *instance);

@@ -8,7 +8,7 @@
 #include "pe/host/host_control.h"
 #include "pe/host/host_run.h"
 
-#define PARTITION_MAGIC 0x32505334u /* "4SP2" */
+#define PARTITION_MAGIC 0x33505334u /* "4SP3" */
 
 static bool create_tables(struct host_partition *p)
 {
@@ -148,6 +148,8 @@ struct head {
     uint64_t now_us;
     uint64_t last_id_ms;
     uint64_t lives;
+    uint32_t turn;
+    uint32_t reserved;
     uint32_t next_id;
     uint32_t resume_sub;
     uint32_t resume_number;
@@ -252,6 +254,7 @@ s4_status host_partition_save(struct host_partition *p, struct buffer *out)
         .now_us = p->now_us,
         .last_id_ms = p->last_id_ms,
         .lives = p->lives,
+        .turn = p->turn,
         .next_id = p->next_id,
         .resume_sub = p->resume_sub,
         .resume_number = p->resume_number,
@@ -416,6 +419,7 @@ static s4_status load_all(struct host_partition *p, const char **at, const char 
     p->now_us = head.now_us;
     p->last_id_ms = head.last_id_ms;
     p->lives = head.lives;
+    p->turn = head.turn;
     p->next_id = head.next_id;
     p->resume_sub = head.resume_sub;
     p->resume_number = head.resume_number;

@@ -5,6 +5,11 @@
  * runs (requests.c); then the mailbox is emptied, oldest first, at most `budget` items in a turn,
  * and other keys go on between the turns. While anything is in the mailbox the instance is QUEUED
  * and new events go behind, so that the order per sender and key holds.
+ *
+ * An instance without mail takes its events out of the run in the worker's hands. No run of a
+ * partition has more than BUDGET_DEFAULT records (dispatch.c), so that this needs no counting,
+ * unless app.yaml says less: then the prototype's instances count, on the general way, and what is
+ * beyond the budget goes into the mailbox, too.
  */
 #include "pe/host/host_run.h"
 
@@ -146,6 +151,28 @@ static bool is_waiting(const struct instances *table, uint32_t number)
     return (instances_at(table, number)->flags & INSTANCE_WAITING) != 0;
 }
 
+/* What an instance with a small budget has taken; in its extra part. */
+struct share {
+    uint32_t turn; /* of the partition */
+    uint32_t taken;
+};
+
+bool host_turn_has_room(struct host_ctx *ctx, const struct host_prototype *prototype,
+                        uint32_t number)
+{
+    if (LIKELY(prototype->extra_turn == INSTANCE_NONE))
+        return true;
+    struct instances *table = &ctx->partition->tables[prototype->number];
+    char *extra = instance_extra(table, instances_at(table, number));
+    struct share *share = (struct share *)(void *)(extra + prototype->extra_turn);
+    if (share->turn != ctx->partition->turn)
+        *share = (struct share){ .turn = ctx->partition->turn };
+    if (share->taken == prototype->budget)
+        return false;
+    share->taken++;
+    return true;
+}
+
 static void take_mail(struct host_ctx *ctx, struct host_prototype *prototype, uint32_t number,
                       const struct mail *mail)
 {
@@ -178,17 +205,21 @@ static void take_mail(struct host_ctx *ctx, struct host_prototype *prototype, ui
 static bool take_turn(struct host_ctx *ctx, struct host_prototype *prototype, uint32_t number)
 {
     struct instances *table = &ctx->partition->tables[prototype->number];
-    for (uint32_t n = 0; n < prototype->budget && !ctx->yield; n++) {
-        if (!(instances_at(table, number)->flags & INSTANCE_LIVE) || is_waiting(table, number))
+    uint32_t taken = 0;
+    while (!ctx->yield) {
+        struct instance *instance = instances_at(table, number);
+        if (!(instance->flags & INSTANCE_LIVE) || is_waiting(table, number))
             return false;
-        struct mailbox **at = host_mailbox(prototype, table, instances_at(table, number));
-        struct mail *mail = *at ? mailbox_pop(*at) : NULL;
-        if (!mail) {
+        struct mailbox **at = host_mailbox(prototype, table, instance);
+        if (!*at || (*at)->count == 0) {
             mailbox_destroy(*at);
             *at = NULL;
-            instances_at(table, number)->flags &= (uint8_t)~INSTANCE_QUEUED;
+            instance->flags &= (uint8_t)~INSTANCE_QUEUED;
             return false;
         }
+        if (taken++ == prototype->budget || !host_turn_has_room(ctx, prototype, number))
+            return true;
+        struct mail *mail = mailbox_pop(*at);
         count_sub(&host_counters(ctx->worker, ctx->app)->mailbox, 1);
         take_mail(ctx, prototype, number, mail);
         mem_free(mail);

@@ -337,9 +337,10 @@ static void run_oracle(const struct arrangement *arrangement)
 
 START_TEST(a_million_events_against_a_queue_per_key)
 {
+    /* Where the model must know what is dropped, no run has more than the budget. */
     static const struct arrangement all[] = {
-        { BLOCK, 5, 1 },          { BLOCK, 8, 4096 },    { DEAD_LETTER, 3, 1 },
-        { DEAD_LETTER, 8, 4096 }, { DROP_OLDEST, 3, 1 }, { DROP_OLDEST, 8, 4096 },
+        { BLOCK, 5, 1 },          { BLOCK, 8, 4096 },     { DEAD_LETTER, 3, 64 },
+        { DEAD_LETTER, 8, 4096 }, { DROP_OLDEST, 3, 64 }, { DROP_OLDEST, 8, 4096 },
     };
     rng_init(&rng, suite_seed());
     run_oracle(&all[_i]);
