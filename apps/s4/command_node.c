@@ -7,6 +7,7 @@
 
 #include "apps/s4/command.h"
 #include "apps/s4/crash.h"
+#include "apps/s4/ending.h"
 #include "apps/s4/engine_flags.h"
 #include "apps/s4/node.h"
 #include "apps/s4/say.h"
@@ -255,10 +256,48 @@ static void answer_all(struct node *node)
 
 /* What a job thread is at is waited for, since it needs the workers; after the engine has stopped
  * no upcall comes any more, so nobody uses a request. */
-static void end(struct node *node)
+static void stop_threads(void *arg)
 {
+    struct node *node = arg;
     node_jobs_stop(node);
     engine_stop(node->engine);
+}
+
+/* Somebody's code keeps its thread: whoever asked for the stop is told that it is done all the
+ * same. */
+_Noreturn static void give_up(struct node *node)
+{
+    ending_tell();
+    for (struct request *request = node->requests, *next; request; request = next) {
+        S4__Control__Reply reply = S4__CONTROL__REPLY__INIT;
+        next = request->next;
+        if (request->message->what_case == S4__CONTROL__REQUEST__WHAT_STOP)
+            request_reply(request, &reply);
+    }
+    node_place_leave(node);
+    _exit(EXIT_FAILED);
+}
+
+static void end(struct node *node)
+{
+    struct ending ending;
+    uint64_t until =
+        node->at_once ? clock_real.mono_us(&clock_real) + ENDING_PATIENCE_US : UINT64_MAX;
+    ending_start(&ending, stop_threads, node, node->wake);
+    while (!ending_is_done(&ending)) {
+        zmq_pollitem_t items[] = { { .fd = node->wake, .events = ZMQ_POLLIN },
+                                   { .fd = node->signals, .events = ZMQ_POLLIN } };
+        int ready = zmq_poll(items, ARRAY_LEN(items), NODE_SIGN_US / 1000);
+        eventfd_t count;
+        if (ready > 0 && items[0].revents)
+            eventfd_read(node->wake, &count);
+        if (ready > 0 && items[1].revents)
+            take_signal(node);
+        tell_waiting(node);
+        if (clock_real.mono_us(&clock_real) >= until && !ending_is_done(&ending))
+            give_up(node);
+    }
+    ending_join(&ending);
     take_alarms(node);
     answer_all(node);
     for (size_t i = 0; i < ENGINE_APPS_MAX; i++)

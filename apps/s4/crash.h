@@ -6,4 +6,7 @@
  * stack on stderr; then the process dies by the same signal. Before threads are started. */
 void crash_install(void);
 
+/* Prints what each thread of this process runs of a plugin's code. After crash_install. */
+void crash_tell_running(void);
+
 #endif

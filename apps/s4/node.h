@@ -109,6 +109,7 @@ struct node {
     struct alarms alarms;
     enum node_stop stop;
     bool stopped_by_signal;
+    bool at_once; /* what does not end is not waited for */
 
     struct node_jobs changes, reads;
 

@@ -342,10 +342,12 @@ static void serve_deploy(struct node *node, struct request *request)
 /* Stays under way until the node has ended. */
 static void serve_stop(struct node *node, struct request *request)
 {
-    if (request->message->stop->now)
+    if (request->message->stop->now) {
         node->stop = NODE_ENDED;
-    else if (node->stop == NODE_RUNS)
+        node->at_once = true;
+    } else if (node->stop == NODE_RUNS) {
         node->stop = NODE_ENDS_SOURCES;
+    }
 }
 
 static void release(struct node *node, struct request *request)

@@ -16,6 +16,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "apps/s4/ending.h"
 #include "apps/s4/exit.h"
 #include "apps/s4/say.h"
 #include "pe/graph/graph.h"
@@ -256,7 +257,7 @@ static void wait_a_little(struct session *session, uint64_t until_us)
         say_error("stopped by the fault above; no rows are printed, since some may be wrong");
         _exit(EXIT_FAILED);
     }
-    if (ready == 0)
+    if (ready == 0 && !session->ends)
         look(session);
 }
 
@@ -276,6 +277,20 @@ static bool is_there(struct session *session, const struct session_answer *answe
     return is;
 }
 
+/* Nothing more comes of this: somebody's code keeps its thread. */
+_Noreturn static void give_up(void)
+{
+    ending_tell();
+    _exit(EXIT_FAILED);
+}
+
+/* When it is to be over, for what should be quick: never without --for, since then all may take its
+ * time, and a second signal ends it. */
+static uint64_t patience(const struct session *session)
+{
+    return session->for_us ? now_us() + ENDING_PATIENCE_US : UINT64_MAX;
+}
+
 /* With a limit in time and nothing to inject, the app itself is what runs so long. */
 static void wait_for_feeds(struct session *session)
 {
@@ -290,8 +305,12 @@ static void wait_for_feeds(struct session *session)
     if (!session->paused && feeds_open(session)) {
         session->interrupted = true;
         engine_feed_cancel(session->engine, NULL);
-        while (feeds_open(session) && !session->paused)
-            wait_a_little(session, UINT64_MAX);
+        uint64_t until_closed = patience(session);
+        while (feeds_open(session) && !session->paused) {
+            wait_a_little(session, until_closed);
+            if (now_us() >= until_closed)
+                give_up();
+        }
     }
 }
 
@@ -343,8 +362,12 @@ s4_status session_pin(struct session *session, const char *output, struct query_
     session->pin.is_there = false; /* no call is under way */
     TRY(engine_pin(session->engine, session->bundle->graph->app, output, pins_answered, session,
                    diag));
-    while (!is_there(session, &session->pin))
-        wait_a_little(session, UINT64_MAX);
+    uint64_t until = patience(session);
+    while (!is_there(session, &session->pin)) {
+        wait_a_little(session, until);
+        if (now_us() >= until)
+            give_up();
+    }
     if (session->pin.status != S4_OK)
         return diag_set(diag, session->pin.status, "cannot read %s: %s", output,
                         s4_status_text(session->pin.status));
@@ -352,12 +375,31 @@ s4_status session_pin(struct session *session, const char *output, struct query_
     return S4_OK;
 }
 
+static void stop_engine(void *engine)
+{
+    engine_stop(engine);
+}
+
+/* A signal still counts meanwhile. */
+static void end_engine(struct session *session)
+{
+    struct ending ending;
+    uint64_t until = patience(session);
+    session->ends = true;
+    ending_start(&ending, stop_engine, session->engine, session->wake);
+    while (!ending_is_done(&ending)) {
+        wait_a_little(session, until);
+        if (now_us() >= until && !ending_is_done(&ending))
+            give_up();
+    }
+    ending_join(&ending);
+    engine_destroy(session->engine);
+}
+
 void session_fini(struct session *session)
 {
-    if (session->engine) {
-        engine_stop(session->engine);
-        engine_destroy(session->engine);
-    }
+    if (session->engine)
+        end_engine(session);
     take_alarms(session);
     for (uint32_t i = 0; i < session->n_feeds; i++)
         feed_file_close(&session->feeds[i]);

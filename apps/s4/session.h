@@ -37,6 +37,7 @@ struct session {
     int signals;               /* signalfd of SIGINT and SIGTERM */
     uint64_t begin_us, end_us; /* of the input */
     bool interrupted;          /* by a signal or by time */
+    bool ends;                 /* its engine is not asked any more */
     bool paused;               /* at the hard mark, for good */
     uint64_t applied_before;   /* at the last look */
     uint32_t stuck;            /* looks since it moved, while paused */

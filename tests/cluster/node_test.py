@@ -159,6 +159,31 @@ def signals_drain_and_the_second_one_does_not_wait():
 
 
 @test
+def a_handler_that_never_returns_keeps_no_node():
+    for ending in ("stop", "signals"):
+        with Node() as node:
+            node.s4("deploy", BUNDLE).expect(0)
+            node.s4("inject", "probe.items", "--ack", "taken", "--format", "json",
+                    given='{"key":"stuck"}').expect(0)
+            if ending == "stop":
+                node.s4("stop", "--now").expect(0)
+                assert node.end() == 1
+                for word in ("does not return", "bundle: probe", "prototype counters", "key stuck"):
+                    assert word in node.errors(), f"{word} is not in {node.errors()}"
+            else:
+                with subprocess.Popen([S4, "stop", "--now"], cwd=PLACE, stderr=subprocess.DEVNULL,
+                                      env=environment(S4_NODE=node.dir)) as client:
+                    for number in (1, 2):  # also while it ends
+                        if node.process.poll() is None:
+                            node.process.send_signal(signal.SIGTERM)
+                            until("the signal", lambda n=number: node.process.poll() is not None
+                                  or "more stops" in node.errors() and n == 1)
+                    assert node.end() == 1
+                    client.wait(LIMIT)
+            assert not os.path.exists(os.path.join(node.dir, "control"))
+
+
+@test
 def a_crash_says_who_it_was():
     with Node() as node:
         node.s4("deploy", BUNDLE).expect(0)

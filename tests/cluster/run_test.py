@@ -76,6 +76,14 @@ def time_ends_what_would_never_end():
 
 
 @test
+def time_ends_a_handler_that_never_returns_and_says_whose_it_is():
+    done = s4("run", BUNDLE, "-i", "lines=-", "-o", "totals=-", "--for", "100ms", given="stuck\n")
+    assert done.code == 1 and done.out == "", done
+    for word in ("does not return", "bundle: probe", "callback event of prototype counters", "key stuck"):
+        assert word in done.err, f"{word} is not in {done.err}"
+
+
+@test
 def a_source_runs_to_its_end_or_as_long_as_it_may():
     done = s4("run", os.path.join(FOLDER, "ticker.s4r"), "-o", "totals=-", "--workers", 2)
     assert sum(row["n"] for row in done.expect(0).json()) == 12345, done
