@@ -32,6 +32,8 @@ static void check_target(const struct argp_state *state, const struct query *que
             command_usage(state, "--count asks a prototype, APP/PROTOTYPE");
         if (what->key && what->prefix)
             command_usage(state, "--key and --prefix exclude each other");
+        if (what->key && (what->top || what->by || what->limit))
+            command_usage(state, "--key asks for one row; --top, --by and --limit do not go with it");
         if (what->top && !what->by)
             command_usage(state, "--top takes --by COLUMN");
     }
@@ -95,7 +97,7 @@ static void print_rows(const struct query *query, const s4_rows *rows)
     } else {
         say_out(s4_rows_text(rows), strlen(s4_rows_text(rows)));
     }
-    if (s4_rows_more(rows))
+    if (s4_rows_more(rows) && !query->what.top)
         say_note("there are more rows; --limit asks for more of them");
 }
 

@@ -111,7 +111,7 @@ static int check_stream(const S4__Graph__Graph *graph, const char *name)
         return EXIT_DONE;
     if (index >= 0) {
         say_error("the stream '%s' is internal: nothing can be injected into it", name);
-        return EXIT_USAGE;
+        return EXIT_FAILED;
     }
     struct name_nearest nearest;
     name_nearest_init(&nearest, name);

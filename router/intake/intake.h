@@ -35,7 +35,6 @@ static inline uint16_t intake_keyless_slot(uint64_t producer, uint64_t batch, ui
 
 /* Emits one event to all of its stream's routes, whole or not at all. */
 s4_status intake_emit(struct emitter *emitter, const struct intake_stream *stream,
-                      const struct value *event, uint64_t now_us,
-                      uint16_t keyless_slot) MUST_USE;
+                      const struct value *event, uint64_t now_us, uint16_t keyless_slot) MUST_USE;
 
 #endif
