@@ -85,25 +85,28 @@ s4_status host_partition_create(struct host_app *app, struct host_worker *worker
     return S4_OK;
 }
 
-/* What instances own outside their entries. */
+/* What an instance owns outside its entry. */
+static void destroy_owned(struct host_prototype *prototype, struct instances *table,
+                          struct instance *instance)
+{
+    struct mailbox **at = host_mailbox(prototype, table, instance);
+    struct mail *mail;
+    while (at && *at && (mail = mailbox_pop(*at))) {
+        if (mail->kind == MAIL_QUERY)
+            host_query_drop((struct host_query *)(uintptr_t)mail->number, S4_UNAVAILABLE);
+        mem_free(mail);
+    }
+    if (at)
+        mailbox_destroy(*at);
+    host_heap_clear(prototype, table, instance);
+}
+
 static void destroy_instances(struct host_partition *p, uint32_t i)
 {
-    struct host_prototype *prototype = &p->app->prototypes[i];
     struct instances *table = &p->tables[i];
     for (uint32_t n = instances_next(table, 0); n != INSTANCE_NONE;
-         n = instances_next(table, n + 1)) {
-        struct instance *instance = instances_at(table, n);
-        struct mailbox **at = host_mailbox(prototype, table, instance);
-        struct mail *mail;
-        while (at && *at && (mail = mailbox_pop(*at))) {
-            if (mail->kind == MAIL_QUERY)
-                host_query_drop((struct host_query *)(uintptr_t)mail->number, S4_UNAVAILABLE);
-            mem_free(mail);
-        }
-        if (at)
-            mailbox_destroy(*at);
-        host_heap_clear(prototype, table, instance);
-    }
+         n = instances_next(table, n + 1))
+        destroy_owned(&p->app->prototypes[i], table, instances_at(table, n));
     instances_fini(table);
 }
 
@@ -302,7 +305,6 @@ static s4_status load_mailbox(struct host_prototype *prototype, struct instances
     struct mailbox **box = host_mailbox(prototype, table, instance);
     if (!box)
         return S4_OK;
-    *box = NULL; /* the pointer that was saved with the entry means nothing here */
     uint32_t n;
     TRY(take(at, end, &n, sizeof n));
     struct mailbox_limits none = { .items_max = UINT32_MAX, .bytes_max = UINT64_MAX };
@@ -344,7 +346,7 @@ static s4_status load_message(struct host_ctx *ctx, const s4_class *of, void *st
     ProtobufCMessage *message =
         protobuf_c_message_unpack(of->state_type, &allocator, size, (const uint8_t *)at);
     if (!message)
-        return S4_CORRUPT;
+        return ctx->failed != S4_OK ? ctx->failed : S4_CORRUPT; /* no memory, or no message */
     memcpy(state, message, of->state_size);
     message_free(ctx, message);
     return S4_OK;
@@ -364,29 +366,43 @@ static s4_status load_by_kind(struct host_ctx *ctx, const s4_class *of, void *st
     return status == S4_OK && loader.at != loader.end ? S4_CORRUPT : status;
 }
 
+static s4_status load_owned(struct host_ctx *ctx, const char **at, const char *end)
+{
+    struct instance *instance = instances_at(ctx->table, ctx->number);
+    TRY(load_mailbox(ctx->prototype, ctx->table, instance, at, end));
+    uint64_t size;
+    TRY(take(at, end, &size, sizeof size));
+    if (size > (size_t)(end - *at))
+        return S4_CORRUPT;
+    s4_status status = load_by_kind(ctx, ctx->prototype->of, instance_state(ctx->table, instance),
+                                    *at, *at + size);
+    ctx->failed = S4_OK;
+    ctx->cause[0] = '\0';
+    ctx->touched = 0;
+    *at += size;
+    return status;
+}
+
+/* What is saved of pointers in the entry means nothing here. */
 static s4_status load_state(void *user, uint32_t number, const char **at, const char *end)
 {
     struct state_user *u = user;
     struct host_prototype *prototype = u->prototype;
     struct instances *table = &u->partition->tables[prototype->number];
     struct instance *instance = instances_at(table, number);
+    struct mailbox **box = host_mailbox(prototype, table, instance);
+    if (box)
+        *box = NULL;
     if (prototype->extra_heap != INSTANCE_NONE)
         memset((char *)instance_extra(table, instance) + prototype->extra_heap, 0, sizeof(void *));
-    TRY(load_mailbox(prototype, table, instance, at, end));
-    uint64_t size;
-    TRY(take(at, end, &size, sizeof size));
-    if (size > (size_t)(end - *at))
-        return S4_CORRUPT;
     struct host_ctx *ctx = &u->partition->worker->ctx;
     ctx->prototype = prototype;
     ctx->table = table;
     ctx->number = number;
     ctx->kind = CALL_LOAD;
-    s4_status status =
-        load_by_kind(ctx, prototype->of, instance_state(table, instance), *at, *at + size);
-    ctx->failed = S4_OK;
-    ctx->touched = 0;
-    *at += size;
+    s4_status status = load_owned(ctx, at, end);
+    if (status != S4_OK) /* the table drops this one's entry */
+        destroy_owned(prototype, table, instance);
     return status;
 }
 
