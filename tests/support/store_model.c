@@ -329,9 +329,11 @@ static bool allowed(const struct model_file *f, const struct buffer *found)
         return true;
     if (found->size < f->low || found->size > f->data.size)
         return false;
-    for (size_t i = 0; i < found->size; i++)
-        if (found->data[i] != f->data.data[i] && (i < f->low || found->data[i] != 0))
+    for (size_t i = 0; i < found->size; i++) {
+        bool lost = i >= f->low && found->data[i] == 0;
+        if (!lost && found->data[i] != f->data.data[i])
             return false;
+    }
     return true;
 }
 
