@@ -59,6 +59,36 @@ def a_new_app_builds_as_it_stands():
 
 
 @test
+def a_new_app_says_what_it_lacks():
+    install()
+    program = sh("pkg-config", "--variable=s4", "s4", **installed()).strip()
+    sh(program, "new", "app", "lacking")
+    done = subprocess.run(["meson", "setup", "build"], cwd=path("lacking"), check=False, text=True,
+                          timeout=LIMIT, env=environment(PKG_CONFIG_LIBDIR=path("nowhere")),
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode != 0 and "s4 is not installed where pkg-config looks" in done.stdout, done
+    shutil.rmtree(path("lacking"))
+
+
+@test
+def the_readmes_app_is_so():
+    install()
+    with open(os.path.join(SOURCE, "..", "..", "README.md"), encoding="utf-8") as file:
+        steps = re.search(r"^    s4 new app hello.*?^    s4 stop$", file.read(), re.S | re.M)[0]
+    ready = path("readme-ready")
+    node = f"s4 node >{ready} & until grep -q ready {ready}; do :; done"
+    script = f": >{ready}\n" + steps.replace("s4 node &", node)
+    program = sh("pkg-config", "--variable=s4", "s4", **installed()).strip()
+    search = f"{os.path.dirname(program)}:{os.environ['PATH']}"
+    said = sh("sh", "-eu", "-c", script + "\nwait", PATH=search, S4_NODE=path("readme-node"),
+              **installed())
+    assert said.count("word") >= 2 and "0 rejected" in said, said
+    assert re.search(r"^hello 0.1.0 runs$", said, re.MULTILINE), said
+    rows = said[said.index("0 unacknowledged"):].splitlines()
+    assert rows[1].split() == ["word", "n"] and len(rows) == 12, said
+
+
+@test
 def the_bundles_of_the_tree_build_outside_of_it():
     install()
     for name in ["querycount", "wordcount"]:

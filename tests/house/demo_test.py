@@ -63,7 +63,23 @@ def of_nothing(place):
     assert done.returncode == 2 and b"missing.txt" in done.stderr, done
 
 
-TESTS = [of_files, of_standard_input, of_the_licences, of_what_is_no_text, of_nothing]
+def what_it_says_next_works(place):
+    out = demo(cwd=ROOT).stdout.decode()
+    lines = [line.strip().split("#")[0] for line in out.splitlines() if line.startswith("    ")]
+    until = [" stop" in line for line in lines].index(True)
+    ready = os.path.join(place, "ready")
+    script = "\n".join(["set -eu", f": >{ready}", *lines[:until + 1], "wait"])
+    script = script.replace(" node &", f" node >{ready} & until grep -q ready {ready}; do :; done")
+    done = subprocess.run(["sh", "-c", script], cwd=ROOT, check=False, text=True, timeout=60,
+                          env={**os.environ, "S4_NODE": os.path.join(place, "node")},
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, f"{script}\n{done.stdout}"
+    top = done.stdout[done.stdout.index("drained"):].splitlines()
+    assert len(top) == 1 + 1 + 10 and top[1].split() == ["word", "n"], done.stdout
+
+
+TESTS = [of_files, of_standard_input, of_the_licences, of_what_is_no_text, of_nothing,
+         what_it_says_next_works]
 
 
 def main():
