@@ -132,3 +132,27 @@ uint64_t command_duration_us(const struct argp_state *state, const char *option,
         command_usage(state, "--%s %s: wanted a time, as in 100ms, 2.5s, 3m or 1h", option, text);
     return (uint64_t)us;
 }
+
+error_t command_subject_parse(int key, char *arg, const struct argp_state *state,
+                              struct command_subject *subject)
+{
+    switch (key) {
+    case 'j':
+        subject->json = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (subject->name)
+            command_usage(state, "'%s' is too much: one %s at a time", arg, subject->what);
+        subject->name = arg;
+        return 0;
+    case ARGP_KEY_NO_ARGS:
+        command_usage(state, "no %s is given", subject->what);
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+error_t command_subject_only(int key, char *arg, struct argp_state *state)
+{
+    return command_subject_parse(key, arg, state, state->input);
+}

@@ -23,6 +23,22 @@ void command_parse(const struct argp *argp, int argc, char **argv, void *setting
 /* In parsers: ends the process with EXIT_USAGE. */
 _Noreturn void command_usage(const struct argp_state *state, const char *format, ...) PRINTF(2, 3);
 
+/* A command on one thing, which may answer as JSON: s4 check [--json] BUNDLE. */
+struct command_subject {
+    const char *what; /* "bundle": set by the command, for messages */
+    const char *name; /* as it was given */
+    bool json;
+};
+#define COMMAND_JSON                                \
+    {                                               \
+        "json", 'j', 0, 0, "Print a JSON object", 0 \
+    }
+/* ARGP_ERR_UNKNOWN: neither --json nor the argument. A missing or a second one ends the process. */
+error_t command_subject_parse(int key, char *arg, const struct argp_state *state,
+                              struct command_subject *subject);
+/* The same as a whole parser, where nothing else may be given. */
+error_t command_subject_only(int key, char *arg, struct argp_state *state);
+
 /* Values of options; a wrong one ends the process with EXIT_USAGE. */
 uint64_t command_number(const struct argp_state *state, const char *option, const char *text,
                         uint64_t least, uint64_t most);

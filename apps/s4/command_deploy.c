@@ -6,27 +6,14 @@
 
 struct deploy {
     struct remote remote;
-    const char *path;
-    bool json;
+    struct command_subject bundle;
 };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct deploy *deploy = state->input;
-    switch (key) {
-    case 'j':
-        deploy->json = true;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (deploy->path)
-            command_usage(state, "'%s' is too much: one bundle at a time", arg);
-        deploy->path = arg;
-        return 0;
-    case ARGP_KEY_NO_ARGS:
-        command_usage(state, "no bundle is given");
-    default:
-        return remote_parse(key, arg, state, &deploy->remote);
-    }
+    error_t error = command_subject_parse(key, arg, state, &deploy->bundle);
+    return error == ARGP_ERR_UNKNOWN ? remote_parse(key, arg, state, &deploy->remote) : error;
 }
 
 /* What the node says about a bundle is about the bundle, unless it says that it has no room or
@@ -58,9 +45,9 @@ static int deploy_bytes(const struct deploy *deploy, const struct buffer *bytes)
     s4_deployed deployed;
     s4_status status = s4_client_deploy(client, bytes->data, bytes->size, &deployed);
     if (status != S4_OK) {
-        say_error("%s: %s", deploy->path, s4_client_message(client));
+        say_error("%s: %s", deploy->bundle.name, s4_client_message(client));
         code = code_of(status);
-    } else if (deploy->json) {
+    } else if (deploy->bundle.json) {
         say_printf("{\"app\":");
         say_json_string(deployed.app);
         say_printf(",\"version\":");
@@ -77,9 +64,7 @@ static int deploy_bytes(const struct deploy *deploy, const struct buffer *bytes)
 
 int command_deploy(int argc, char **argv)
 {
-    static const struct argp_option options[] = { { "json", 'j', 0, 0, "Print a JSON object", 0 },
-                                                  REMOTE_OPTIONS,
-                                                  { 0 } };
+    static const struct argp_option options[] = { COMMAND_JSON, REMOTE_OPTIONS, { 0 } };
     static const struct argp argp = {
         .options = options,
         .parser = parse,
@@ -90,13 +75,13 @@ int command_deploy(int argc, char **argv)
             "\vExample:\n  s4 deploy hello.s4r\n\n" //
         EXIT_TEXT_USUAL EXIT_TEXT_BAD_BUNDLE EXIT_TEXT_NO_NODE ".",
     };
-    struct deploy deploy = { 0 };
+    struct deploy deploy = { .bundle.what = "bundle" };
     command_parse(&argp, argc, argv, &deploy);
     struct buffer bytes;
     struct diag diag = { 0 };
     buffer_init(&bytes);
     int code;
-    s4_status status = file_read(deploy.path, LOAD_BUNDLE_MAX, &bytes, &diag);
+    s4_status status = file_read(deploy.bundle.name, LOAD_BUNDLE_MAX, &bytes, &diag);
     if (status == S4_OK) {
         code = deploy_bytes(&deploy, &bytes);
     } else {

@@ -35,7 +35,7 @@ int command_drain(int argc, char **argv)
 {
     static const struct argp_option options[] = {
         { "wait-only", 'w', 0, 0, "Only wait until nothing is in flight; do not end the input", 0 },
-        { "json", 'j', 0, 0, "Print a JSON object", 0 },
+        COMMAND_JSON,
         REMOTE_OPTIONS,
         { 0 }
     };

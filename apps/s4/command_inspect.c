@@ -8,30 +8,6 @@
 #include "runtime/text/json.h"
 #include "runtime/text/pb.h"
 
-struct inspect {
-    const char *path;
-    bool json;
-};
-
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-    struct inspect *inspect = state->input;
-    switch (key) {
-    case 'j':
-        inspect->json = true;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (inspect->path)
-            command_usage(state, "'%s' is too much: one bundle at a time", arg);
-        inspect->path = arg;
-        return 0;
-    case ARGP_KEY_NO_ARGS:
-        command_usage(state, "no bundle is given");
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
 /* The graph is a message like any other: our own codec reads it and writes it as JSON. */
 static s4_status graph_json(const S4__Graph__Graph *graph, struct buffer *out, struct diag *diag)
 {
@@ -199,23 +175,22 @@ static void print_text(const struct bundle *bundle)
 
 int command_inspect(int argc, char **argv)
 {
-    static const struct argp_option options[] = { { "json", 'j', 0, 0, "Print a JSON object", 0 },
-                                                  { 0 } };
+    static const struct argp_option options[] = { COMMAND_JSON, { 0 } };
     static const struct argp argp = {
         .options = options,
-        .parser = parse,
+        .parser = command_subject_only,
         .args_doc = "BUNDLE",
         .doc = "Show what is in a bundle: streams, prototypes, outputs, policies. Nothing of its "
                "code is loaded."
                "\vExample:\n  s4 inspect hello.s4r\n\n" EXIT_TEXT_USUAL EXIT_TEXT_BAD_BUNDLE ".",
     };
-    struct inspect inspect = { 0 };
-    command_parse(&argp, argc, argv, &inspect);
+    struct command_subject subject = { .what = "bundle" };
+    command_parse(&argp, argc, argv, &subject);
     struct bundle *bundle;
-    int code = load_bundle(inspect.path, &bundle);
+    int code = load_bundle(subject.name, &bundle);
     if (code != EXIT_DONE)
         return code;
-    if (inspect.json)
+    if (subject.json)
         code = print_json(bundle);
     else
         print_text(bundle);

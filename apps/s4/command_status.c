@@ -153,10 +153,9 @@ static void print_table(const s4_node_status *node)
 
 int command_status(int argc, char **argv)
 {
-    static const struct argp_option options[] = { { "kv", 'v', 0, 0, "Print key=value lines", 0 },
-                                                  { "json", 'j', 0, 0, "Print a JSON object", 0 },
-                                                  REMOTE_OPTIONS,
-                                                  { 0 } };
+    static const struct argp_option options[] = {
+        { "kv", 'v', 0, 0, "Print key=value lines", 0 }, COMMAND_JSON, REMOTE_OPTIONS, { 0 }
+    };
     static const struct argp argp = {
         .options = options,
         .parser = parse,

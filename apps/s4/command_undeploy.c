@@ -6,34 +6,19 @@
 
 struct undeploy {
     struct remote remote;
-    const char *app;
-    bool json;
+    struct command_subject app;
 };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct undeploy *undeploy = state->input;
-    switch (key) {
-    case 'j':
-        undeploy->json = true;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (undeploy->app)
-            command_usage(state, "'%s' is too much: one app at a time", arg);
-        undeploy->app = arg;
-        return 0;
-    case ARGP_KEY_NO_ARGS:
-        command_usage(state, "no app is given");
-    default:
-        return remote_parse(key, arg, state, &undeploy->remote);
-    }
+    error_t error = command_subject_parse(key, arg, state, &undeploy->app);
+    return error == ARGP_ERR_UNKNOWN ? remote_parse(key, arg, state, &undeploy->remote) : error;
 }
 
 int command_undeploy(int argc, char **argv)
 {
-    static const struct argp_option options[] = { { "json", 'j', 0, 0, "Print a JSON object", 0 },
-                                                  REMOTE_OPTIONS,
-                                                  { 0 } };
+    static const struct argp_option options[] = { COMMAND_JSON, REMOTE_OPTIONS, { 0 } };
     static const struct argp argp = {
         .options = options,
         .parser = parse,
@@ -43,20 +28,20 @@ int command_undeploy(int argc, char **argv)
                "\vExample:\n  s4 drain hello && s4 undeploy hello\n\n" //
         EXIT_TEXT_USUAL EXIT_TEXT_NOT_FOUND EXIT_TEXT_NO_NODE ".",
     };
-    struct undeploy undeploy = { 0 };
+    struct undeploy undeploy = { .app.what = "app" };
     command_parse(&argp, argc, argv, &undeploy);
     s4_client *client;
     int code = remote_connect(&undeploy.remote, &client);
     if (code != EXIT_DONE)
         return code;
     uint64_t dropped;
-    s4_status status = s4_client_undeploy(client, undeploy.app, &dropped);
+    s4_status status = s4_client_undeploy(client, undeploy.app.name, &dropped);
     if (status != S4_OK)
         code = remote_failed(client, status);
     else
-        say_printf(undeploy.json ? "{\"dropped\":%" PRIu64 "}\n"
-                                 : "gone; %" PRIu64 " events that "
-                                   "waited were dropped\n",
+        say_printf(undeploy.app.json ? "{\"dropped\":%" PRIu64 "}\n"
+                                     : "gone; %" PRIu64 " events that "
+                                       "waited were dropped\n",
                    dropped);
     s4_client_destroy(client);
     return code;

@@ -18,8 +18,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 int command_version(int argc, char **argv)
 {
-    static const struct argp_option options[] = { { "json", 'j', 0, 0, "Print a JSON object", 0 },
-                                                  { 0 } };
+    static const struct argp_option options[] = { COMMAND_JSON, { 0 } };
     static const struct argp argp = {
         .options = options,
         .parser = parse,
