@@ -2,12 +2,12 @@
  * that runs out, logs saved and loaded in the middle, and pins that another thread reads. */
 #include "tests/support/suite.h"
 
-#include <pthread.h>
-
 #include "pe/output/rowlog.h"
 #include "runtime/base/mem.h"
 #include "runtime/base/rng.h"
+#include "tests/support/pin_reader.h"
 #include "tests/support/rows.h"
+#include "tests/support/saved_check.h"
 
 #define STEPS 1000000
 
@@ -187,82 +187,34 @@ static void save_and_load(struct world *world)
 
 /* ---- the reader ------------------------------------------------------------------------------ */
 
-#define PINS 8
-
 struct pinned {
     struct rowlog_pin *pin;
     struct model model;
     struct model_row *rows; /* a copy */
 };
 
-struct reader {
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    struct pinned queue[PINS];
-    uint32_t n;
-    bool stop;
-    bool wrong;
-    uint64_t read;
-};
-
-static bool reader_take(struct reader *reader, struct pinned *pinned)
+static bool pinned_is_right(const void *user)
 {
-    pthread_mutex_lock(&reader->lock);
-    while (reader->n == 0 && !reader->stop)
-        pthread_cond_wait(&reader->changed, &reader->lock);
-    bool some = reader->n > 0;
-    if (some)
-        *pinned = reader->queue[--reader->n];
-    pthread_cond_broadcast(&reader->changed);
-    pthread_mutex_unlock(&reader->lock);
-    return some;
+    const struct pinned *pinned = user;
+    return pin_is(pinned->pin, &pinned->model, pinned->rows);
 }
 
-static void *reader_run(void *user)
+static void pinned_done(void *user)
 {
-    struct reader *reader = user;
-    for (struct pinned pinned; reader_take(reader, &pinned); free(pinned.rows)) {
-        for (int i = 0; i < 2; i++)
-            reader->wrong |= !pin_is(pinned.pin, &pinned.model, pinned.rows);
-        rowlog_unpin(pinned.pin);
-        reader->read++;
-    }
-    return NULL;
+    struct pinned *pinned = user;
+    rowlog_unpin(pinned->pin);
+    free(pinned->rows);
+    free(pinned);
 }
 
-static void reader_give(struct reader *reader, struct world *world)
+static void give_pin(struct pin_reader *reader, struct world *world)
 {
-    struct pinned pinned = { .model = world->model };
+    struct pinned *pinned = malloc(sizeof *pinned);
     size_t size = (world->model.next - world->model.first) * sizeof *world->rows;
-    pinned.rows = malloc(size + 1);
-    memcpy(pinned.rows, world->rows + world->model.first, size);
-    ck_assert_int_eq(rowlog_pin(world->log, &pinned.pin), S4_OK);
-    pthread_mutex_lock(&reader->lock);
-    while (reader->n == PINS)
-        pthread_cond_wait(&reader->changed, &reader->lock);
-    reader->queue[reader->n++] = pinned;
-    pthread_cond_broadcast(&reader->changed);
-    pthread_mutex_unlock(&reader->lock);
-}
-
-static void reader_start(struct reader *reader)
-{
-    *reader = (struct reader){ 0 };
-    pthread_mutex_init(&reader->lock, NULL);
-    pthread_cond_init(&reader->changed, NULL);
-    ck_assert_int_eq(pthread_create(&reader->thread, NULL, reader_run, reader), 0);
-}
-
-static void reader_stop(struct reader *reader)
-{
-    pthread_mutex_lock(&reader->lock);
-    reader->stop = true;
-    pthread_cond_broadcast(&reader->changed);
-    pthread_mutex_unlock(&reader->lock);
-    pthread_join(reader->thread, NULL);
-    ck_assert(!reader->wrong);
-    ck_assert_uint_gt(reader->read, 0);
+    *pinned = (struct pinned){ .model = world->model, .rows = malloc(size + 1) };
+    memcpy(pinned->rows, world->rows + world->model.first, size);
+    ck_assert_int_eq(rowlog_pin(world->log, &pinned->pin), S4_OK);
+    pin_reader_give(reader, pinned);
 }
 
 /* ---- tests ----------------------------------------------------------------------------------- */
@@ -270,9 +222,9 @@ static void reader_stop(struct reader *reader)
 static void against_array(struct output_limits limits)
 {
     struct world world;
-    struct reader reader;
+    struct pin_reader reader;
     world_init(&world, limits);
-    reader_start(&reader);
+    pin_reader_start(&reader, pinned_is_right, pinned_done);
     for (uint64_t i = 0; i < STEPS; i++) {
         step(&world);
         if (rng_below(&world.rng, 4) != 0)
@@ -284,13 +236,13 @@ static void against_array(struct output_limits limits)
         else if (draw == 1)
             save_and_load(&world);
         else if (draw < 20)
-            reader_give(&reader, &world);
+            give_pin(&reader, &world);
         else if (draw < 25 && limits.full == OUTPUT_REFUSE)
             start_again(&world);
     }
     end_call(&world);
     check_same(&world);
-    reader_stop(&reader);
+    pin_reader_stop(&reader);
     rowlog_sweep(world.log);
     rowlog_validate(world.log);
     world_fini(&world);
@@ -437,6 +389,45 @@ START_TEST(creation_survives_lack_of_memory)
 }
 END_TEST
 
+/* ---- saved bytes ----------------------------------------------------------------------------- */
+
+static void *create_empty(const void *user)
+{
+    const struct world *world = user;
+    struct rowlog *made;
+    ck_assert_int_eq(rowlog_create(world->type, &world->limits, &made), S4_OK);
+    return made;
+}
+
+static void destroy(void *thing)
+{
+    rowlog_destroy(thing);
+}
+
+static void validate(const void *thing)
+{
+    rowlog_validate(thing);
+}
+
+static s4_status save(const void *thing, struct buffer *out)
+{
+    return rowlog_save(thing, out);
+}
+
+static s4_status load(void *thing, const char **at, const char *end, struct diag *diag)
+{
+    return rowlog_load(thing, at, end, diag);
+}
+
+static uint64_t count_rows(const void *thing)
+{
+    return rowlog_counters(thing)->rows;
+}
+
+static const struct saved_ops saved_ops = {
+    create_empty, destroy, validate, save, load, count_rows
+};
+
 static void filled(struct world *world, struct buffer *saved)
 {
     world_init(world, (struct output_limits){ 20, 1u << 20, OUTPUT_DROP_OLDEST });
@@ -454,25 +445,7 @@ START_TEST(loading_distrusts_every_byte)
     struct world world;
     struct buffer saved;
     filled(&world, &saved);
-    for (size_t size = 0; size < saved.size; size++) {
-        char *cut = mem_dup(saved.data, size);
-        const char *at = cut;
-        ck_assert_int_eq(rowlog_load(world.log, &at, cut + size, NULL), S4_CORRUPT);
-        mem_free(cut);
-    }
-    for (int i = 0; i < 20000; i++) {
-        char *bent = mem_dup(saved.data, saved.size);
-        for (uint64_t n = rng_below(&world.rng, 4) + 1; n > 0; n--)
-            bent[rng_below(&world.rng, saved.size)] ^= (char)(1u << rng_below(&world.rng, 8));
-        const char *at = bent;
-        struct diag diag = { 0 };
-        s4_status status = rowlog_load(world.log, &at, bent + saved.size, &diag);
-        ck_assert(status == S4_OK || (diag.code == status && diag.text[0]));
-        rowlog_validate(world.log);
-        rowlog_destroy(world.log);
-        ck_assert_int_eq(rowlog_create(world.type, &world.limits, &world.log), S4_OK);
-        mem_free(bent);
-    }
+    saved_distrusts(&saved_ops, &world, &saved, &world.rng);
     buffer_fini(&saved);
     world_fini(&world);
 }
@@ -483,26 +456,10 @@ START_TEST(saving_and_loading_survive_lack_of_memory)
     struct world world;
     struct buffer saved;
     filled(&world, &saved);
-    s4_status status = S4_NO_MEMORY;
-    for (int64_t n = 0; status == S4_NO_MEMORY; n++) {
-        const char *at = saved.data;
-        mem_fail_after(n);
-        status = rowlog_load(world.log, &at, saved.data + saved.size, NULL);
-        mem_fail_after(-1);
-        ck_assert_uint_eq(rowlog_counters(world.log)->rows, status == S4_OK ? 20 : 0);
-    }
-    ck_assert_int_eq(status, S4_OK);
+    saved_survives_lack_of_memory(&saved_ops, &world, &saved, 20);
+    const char *at = saved.data;
+    ck_assert_int_eq(rowlog_load(world.log, &at, saved.data + saved.size, NULL), S4_OK);
     ck_assert_uint_eq(rowlog_next_seq(world.log), 33);
-    status = S4_NO_MEMORY;
-    for (int64_t n = 0; status == S4_NO_MEMORY; n++) {
-        struct buffer again;
-        buffer_init(&again);
-        mem_fail_after(n);
-        status = rowlog_save(world.log, &again);
-        mem_fail_after(-1);
-        ck_assert_uint_eq(again.size, status == S4_OK ? saved.size : 0);
-        buffer_fini(&again);
-    }
     buffer_fini(&saved);
     world_fini(&world);
 }

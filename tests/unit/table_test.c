@@ -3,13 +3,13 @@
  * a copy of the map. */
 #include "tests/support/suite.h"
 
-#include <pthread.h>
-
 #include "pe/output/table.h"
 #include "runtime/base/hash.h"
 #include "runtime/base/mem.h"
 #include "runtime/base/rng.h"
+#include "tests/support/pin_reader.h"
 #include "tests/support/rows.h"
+#include "tests/support/saved_check.h"
 
 #define WORDS 300
 
@@ -254,23 +254,9 @@ static void save_and_load(struct world *world)
 
 /* ---- the reader ------------------------------------------------------------------------------ */
 
-#define PINS 8
-
 struct pinned {
     struct table_pin *pin;
-    struct model model;
-};
-
-/* A bounded queue of pins to one thread that compares each with its copy of the map, twice. */
-struct reader {
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    struct pinned *queue[PINS];
-    uint32_t n;
-    bool stop;
-    bool wrong;
-    uint64_t read;
+    struct model model; /* a copy of the map */
 };
 
 static int word_of(const struct table_row *row)
@@ -298,63 +284,25 @@ static bool pin_is(const struct table_pin *pin, const struct model *model)
     return n == model->counters.rows && n == table_pin_rows(pin);
 }
 
-static struct pinned *reader_take(struct reader *reader)
+static bool pinned_is_right(const void *user)
 {
-    struct pinned *pinned = NULL;
-    pthread_mutex_lock(&reader->lock);
-    while (reader->n == 0 && !reader->stop)
-        pthread_cond_wait(&reader->changed, &reader->lock);
-    if (reader->n > 0)
-        pinned = reader->queue[--reader->n];
-    pthread_cond_broadcast(&reader->changed);
-    pthread_mutex_unlock(&reader->lock);
-    return pinned;
+    const struct pinned *pinned = user;
+    return pin_is(pinned->pin, &pinned->model);
 }
 
-static void *reader_run(void *user)
+static void pinned_done(void *user)
 {
-    struct reader *reader = user;
-    for (struct pinned *pinned; (pinned = reader_take(reader)) != NULL; free(pinned)) {
-        for (int i = 0; i < 2; i++)
-            reader->wrong |= !pin_is(pinned->pin, &pinned->model);
-        table_unpin(pinned->pin);
-        reader->read++;
-    }
-    return NULL;
+    struct pinned *pinned = user;
+    table_unpin(pinned->pin);
+    free(pinned);
 }
 
-static void reader_give(struct reader *reader, struct world *world)
+static void give_pin(struct pin_reader *reader, struct world *world)
 {
     struct pinned *pinned = malloc(sizeof *pinned);
     pinned->model = world->model;
-    pthread_mutex_lock(&reader->lock);
-    while (reader->n == PINS)
-        pthread_cond_wait(&reader->changed, &reader->lock);
-    pthread_mutex_unlock(&reader->lock);
     ck_assert_int_eq(table_pin(world->table, &pinned->pin), S4_OK);
-    pthread_mutex_lock(&reader->lock);
-    reader->queue[reader->n++] = pinned;
-    pthread_cond_broadcast(&reader->changed);
-    pthread_mutex_unlock(&reader->lock);
-}
-
-static void reader_start(struct reader *reader)
-{
-    *reader = (struct reader){ 0 };
-    pthread_mutex_init(&reader->lock, NULL);
-    pthread_cond_init(&reader->changed, NULL);
-    ck_assert_int_eq(pthread_create(&reader->thread, NULL, reader_run, reader), 0);
-}
-
-static void reader_stop(struct reader *reader)
-{
-    pthread_mutex_lock(&reader->lock);
-    reader->stop = true;
-    pthread_cond_broadcast(&reader->changed);
-    pthread_mutex_unlock(&reader->lock);
-    pthread_join(reader->thread, NULL);
-    ck_assert(!reader->wrong);
-    ck_assert_uint_gt(reader->read, 0);
+    pin_reader_give(reader, pinned);
 }
 
 /* ---- tests ----------------------------------------------------------------------------------- */
@@ -362,9 +310,9 @@ static void reader_stop(struct reader *reader)
 static void against_map(struct output_limits limits)
 {
     struct world *world = malloc(sizeof *world);
-    struct reader reader;
+    struct pin_reader reader;
     world_init(world, limits);
-    reader_start(&reader);
+    pin_reader_start(&reader, pinned_is_right, pinned_done);
     for (uint64_t i = 0; i < 1000000; i++) {
         step(world, i);
         if (rng_below(&world->rng, 4) != 0)
@@ -377,12 +325,12 @@ static void against_map(struct output_limits limits)
         } else if (draw == 1) {
             save_and_load(world);
         } else if (draw < 20) {
-            reader_give(&reader, world);
+            give_pin(&reader, world);
         }
     }
     step_end_call(world);
     check_same(world);
-    reader_stop(&reader);
+    pin_reader_stop(&reader);
     table_sweep(world->table);
     table_validate(world->table);
     world_fini(world);
@@ -670,6 +618,45 @@ START_TEST(overwriting_allocates_nothing)
 }
 END_TEST
 
+/* ---- saved bytes ----------------------------------------------------------------------------- */
+
+static void *create_empty(const void *user)
+{
+    const struct world *world = user;
+    struct table *made;
+    ck_assert_int_eq(table_create(world->type, &world->limits, &made), S4_OK);
+    return made;
+}
+
+static void destroy(void *thing)
+{
+    table_destroy(thing);
+}
+
+static void validate(const void *thing)
+{
+    table_validate(thing);
+}
+
+static s4_status save(const void *thing, struct buffer *out)
+{
+    return table_save(thing, out);
+}
+
+static s4_status load(void *thing, const char **at, const char *end, struct diag *diag)
+{
+    return table_load(thing, at, end, diag);
+}
+
+static uint64_t count_rows(const void *thing)
+{
+    return table_counters(thing)->rows;
+}
+
+static const struct saved_ops saved_ops = {
+    create_empty, destroy, validate, save, load, count_rows
+};
+
 static void filled(struct world *world, struct buffer *saved)
 {
     world_init(world, (struct output_limits){ 1000, 1u << 20, OUTPUT_DROP_OLDEST });
@@ -687,26 +674,7 @@ START_TEST(loading_distrusts_every_byte)
     struct world world;
     struct buffer saved;
     filled(&world, &saved);
-    for (size_t size = 0; size < saved.size; size++) {
-        char *cut = mem_dup(saved.data, size);
-        const char *at = cut;
-        ck_assert_int_eq(table_load(world.table, &at, cut + size, NULL), S4_CORRUPT);
-        ck_assert_ptr_eq(at, cut);
-        mem_free(cut);
-    }
-    for (int i = 0; i < 20000; i++) {
-        char *bent = mem_dup(saved.data, saved.size);
-        for (uint64_t n = rng_below(&world.rng, 4) + 1; n > 0; n--)
-            bent[rng_below(&world.rng, saved.size)] ^= (char)(1u << rng_below(&world.rng, 8));
-        const char *at = bent;
-        struct diag diag = { 0 };
-        s4_status status = table_load(world.table, &at, bent + saved.size, &diag);
-        ck_assert(status == S4_OK || (diag.code == status && diag.text[0]));
-        table_validate(world.table);
-        table_destroy(world.table);
-        ck_assert_int_eq(table_create(world.type, &world.limits, &world.table), S4_OK);
-        mem_free(bent);
-    }
+    saved_distrusts(&saved_ops, &world, &saved, &world.rng);
     buffer_fini(&saved);
     world_fini(&world);
 }
@@ -747,26 +715,7 @@ START_TEST(saving_and_loading_survive_lack_of_memory)
     struct world world;
     struct buffer saved;
     filled(&world, &saved);
-    s4_status status = S4_NO_MEMORY;
-    for (int64_t n = 0; status == S4_NO_MEMORY; n++) {
-        const char *at = saved.data;
-        ck_assert_uint_eq(table_counters(world.table)->rows, 0);
-        mem_fail_after(n);
-        status = table_load(world.table, &at, saved.data + saved.size, NULL);
-        mem_fail_after(-1);
-    }
-    ck_assert_int_eq(status, S4_OK);
-    ck_assert_uint_eq(table_counters(world.table)->rows, 20);
-    status = S4_NO_MEMORY;
-    for (int64_t n = 0; status == S4_NO_MEMORY; n++) {
-        struct buffer again;
-        buffer_init(&again);
-        mem_fail_after(n);
-        status = table_save(world.table, &again);
-        mem_fail_after(-1);
-        ck_assert_uint_eq(again.size, status == S4_OK ? saved.size : 0);
-        buffer_fini(&again);
-    }
+    saved_survives_lack_of_memory(&saved_ops, &world, &saved, 20);
     buffer_fini(&saved);
     world_fini(&world);
 }
