@@ -10,6 +10,8 @@ import subprocess
 import sys
 import tempfile
 
+import tap
+
 ROOT, BUILD = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 TEXT = "the cat and the dog and the bird\n"
 TABLE = [("1", "the", "3"), ("2", "and", "2"), ("3", "bird", "1"), ("4", "cat", "1"),
@@ -82,20 +84,10 @@ TESTS = [of_files, of_standard_input, of_the_licences, of_what_is_no_text, of_no
          what_it_says_next_works]
 
 
-def main():
-    print(f"1..{len(TESTS)}")
-    failed = 0
-    for number, test in enumerate(TESTS, 1):
-        try:
-            with tempfile.TemporaryDirectory(prefix="s4-demo-") as place:
-                test(place)
-            print(f"ok {number} - {test.__name__}")
-        except AssertionError as error:
-            failed += 1
-            print(f"not ok {number} - {test.__name__}")
-            print("".join(f"# {line}\n" for line in str(error).splitlines()), end="")
-    return 1 if failed else 0
+def in_a_place(test):
+    with tempfile.TemporaryDirectory(prefix="s4-demo-") as place:
+        test(place)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tap.run(TESTS, in_a_place))

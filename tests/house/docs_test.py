@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tempfile
 
+import tap
+
 ROOT, S4 = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 DOCS = os.path.join(ROOT, "docs")
 
@@ -113,19 +115,5 @@ def manifest_is_the_code():
 TESTS = [tutorial_is_so, links_lead_somewhere, manifest_is_the_code]
 
 
-def main():
-    print(f"1..{len(TESTS)}")
-    failed = 0
-    for number, test in enumerate(TESTS, 1):
-        try:
-            test()
-            print(f"ok {number} - {test.__name__}")
-        except AssertionError as error:
-            failed += 1
-            print(f"not ok {number} - {test.__name__}")
-            print("".join(f"# {line}\n" for line in str(error).splitlines()), end="")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tap.run(TESTS))

@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tempfile
 
+import tap
+
 ROOT = os.path.abspath(sys.argv[1])
 TOPS = ["proto", "runtime", "router", "pe", "apps", "tests", "scripts"]
 
@@ -111,21 +113,11 @@ TESTS = [clean_tree_passes, upward_between_folders, upward_inside_a_folder,
          unknown_header, upward_symbol, nothing_built]
 
 
-def main():
-    print(f"1..{len(TESTS)}")
-    failed = 0
-    for number, test in enumerate(TESTS, 1):
-        with tempfile.TemporaryDirectory(prefix="s4-layers-") as root:
-            copy_tree(root)
-            try:
-                test(root)
-                print(f"ok {number} - {test.__name__}")
-            except AssertionError as error:
-                failed += 1
-                print(f"not ok {number} - {test.__name__}")
-                print("".join(f"# {line}\n" for line in str(error).splitlines()), end="")
-    return 1 if failed else 0
+def in_a_copy(test):
+    with tempfile.TemporaryDirectory(prefix="s4-layers-") as root:
+        copy_tree(root)
+        test(root)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tap.run(TESTS, in_a_copy))

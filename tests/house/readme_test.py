@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tempfile
 
+import tap
+
 ROOT = os.path.abspath(sys.argv[1])
 with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as readme:
     TEXT = readme.read()
@@ -66,19 +68,5 @@ def limits_are_the_headers():
 TESTS = [pe_compiles, tour_is_the_tree, limits_are_the_headers]
 
 
-def main():
-    print(f"1..{len(TESTS)}")
-    failed = 0
-    for number, test in enumerate(TESTS, 1):
-        try:
-            test()
-            print(f"ok {number} - {test.__name__}")
-        except AssertionError as error:
-            failed += 1
-            print(f"not ok {number} - {test.__name__}")
-            print("".join(f"# {line}\n" for line in str(error).splitlines()), end="")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tap.run(TESTS))

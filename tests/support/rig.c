@@ -25,6 +25,18 @@ static void note_fault(void *user, const char *text)
     snprintf(rig->fault, sizeof rig->fault, "%s", text);
 }
 
+static void make_plugin(const s4_app *app, const char *manifest, struct bundle **bundle,
+                        struct plugin **plugin)
+{
+    struct problems problems;
+    problems_init(&problems);
+    s4_status status = bundle_from_app(app, "app.yaml", manifest, manifest ? strlen(manifest) : 0,
+                                       NULL, 0, bundle, &problems);
+    ck_assert_msg(status == S4_OK, "%s", problems.count ? problems.list[0].text : "no bundle");
+    problems_fini(&problems);
+    ck_assert_int_eq(plugin_from_app(app, *bundle, plugin), S4_OK);
+}
+
 void rig_start(struct rig *rig, const struct rig_options *o)
 {
     struct diag diag = { 0 };
@@ -56,14 +68,7 @@ void rig_start(struct rig *rig, const struct rig_options *o)
         .node = o->node,
     };
     ck_assert_msg(engine_create(&options, &rig->engine, &diag) == S4_OK, "%s", diag.text);
-    struct problems problems;
-    problems_init(&problems);
-    s4_status status =
-        bundle_from_app(o->app, "app.yaml", o->manifest, o->manifest ? strlen(o->manifest) : 0,
-                        NULL, 0, &rig->bundle, &problems);
-    ck_assert_msg(status == S4_OK, "%s", problems.count ? problems.list[0].text : "no bundle");
-    problems_fini(&problems);
-    ck_assert_int_eq(plugin_from_app(o->app, rig->bundle, &rig->plugin), S4_OK);
+    make_plugin(o->app, o->manifest, &rig->bundle, &rig->plugin);
     ck_assert_msg(engine_start(rig->engine, &diag) == S4_OK, "%s", diag.text);
     ck_assert_msg(engine_deploy(rig->engine, rig->bundle, rig->plugin, &diag) == S4_OK, "%s",
                   diag.text);
@@ -77,6 +82,22 @@ void rig_stop(struct rig *rig)
     plugin_release(rig->plugin);
     bundle_release(rig->bundle);
     ck_assert_msg(rig->fault[0] == '\0', "fault: %s", rig->fault);
+}
+
+void rig_deploy_other(struct rig *rig, const s4_app *app, const char *name, struct rig_other *other)
+{
+    struct diag diag = { 0 };
+    other->app = *app;
+    other->app.name = name;
+    make_plugin(&other->app, NULL, &other->bundle, &other->plugin);
+    ck_assert_msg(engine_deploy(rig->engine, other->bundle, other->plugin, &diag) == S4_OK, "%s",
+                  diag.text);
+}
+
+void rig_other_fini(struct rig_other *other)
+{
+    plugin_release(other->plugin);
+    bundle_release(other->bundle);
 }
 
 static bool step(struct rig *rig)

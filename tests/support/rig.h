@@ -44,6 +44,16 @@ struct rig {
 void rig_start(struct rig *rig, const struct rig_options *options);
 void rig_stop(struct rig *rig);
 
+/* A second app on the rig's engine: the same code under another name. */
+struct rig_other {
+    s4_app app;
+    struct bundle *bundle;
+    struct plugin *plugin;
+};
+void rig_deploy_other(struct rig *rig, const s4_app *app, const char *name,
+                      struct rig_other *other);
+void rig_other_fini(struct rig_other *other); /* after rig_stop */
+
 /* Steps engine and pool until neither has anything to do (by hand only). The clock does not move.
  */
 void rig_settle(struct rig *rig);

@@ -16,8 +16,15 @@ unsigned long long suite_seed(void)
 
 void suite_add(Suite *suite, const char *name, const TTest *test, double timeout_s)
 {
+    suite_add_with(suite, name, test, timeout_s, NULL, NULL);
+}
+
+void suite_add_with(Suite *suite, const char *name, const TTest *test, double timeout_s, SFun setup,
+                    SFun teardown)
+{
     TCase *test_case = tcase_create(name);
     tcase_set_timeout(test_case, timeout_s);
+    tcase_add_checked_fixture(test_case, setup, teardown);
     tcase_add_test(test_case, test);
     suite_add_tcase(suite, test_case);
 }

@@ -13,6 +13,10 @@ unsigned long long suite_seed(void);
 /* Adds one test function as a case of its own, with a timeout in seconds. */
 void suite_add(Suite *suite, const char *name, const TTest *test, double timeout_s);
 
+/* The same with what comes before and after it, in its process. */
+void suite_add_with(Suite *suite, const char *name, const TTest *test, double timeout_s, SFun setup,
+                    SFun teardown);
+
 /* ck_assert_uint_eq for the inner loop of an oracle: Check writes down every assertion that it
  * passes. */
 #define SUITE_SAME(a, b)                                              \

@@ -554,12 +554,7 @@ Suite *suite_build(void)
         { "widths", numbers_of_any_width_meet },
         { "refusals", texts_that_are_no_keys_are_refused },
     };
-    for (size_t i = 0; i < ARRAY_LEN(tests); i++) {
-        TCase *tcase = tcase_create(tests[i].name);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, setup, teardown);
-        tcase_add_test(tcase, tests[i].test);
-        suite_add_tcase(suite, tcase);
-    }
+    for (size_t i = 0; i < ARRAY_LEN(tests); i++)
+        suite_add_with(suite, tests[i].name, tests[i].test, 60, setup, teardown);
     return suite;
 }

@@ -224,35 +224,14 @@ START_TEST(a_cycle_with_gain_1_runs_on)
 }
 END_TEST
 
-struct neighbour {
-    s4_app app;
-    struct bundle *bundle;
-    struct plugin *plugin;
-};
-
-/* The same code under another name. */
-static void deploy_neighbour(struct neighbour *n)
-{
-    struct diag diag = { 0 };
-    struct problems problems;
-    problems_init(&problems);
-    n->app = s4_plugin;
-    n->app.name = "other";
-    ck_assert_int_eq(bundle_from_app(&n->app, "app.yaml", NULL, 0, NULL, 0, &n->bundle, &problems),
-                     S4_OK);
-    problems_fini(&problems);
-    ck_assert_int_eq(plugin_from_app(&n->app, n->bundle, &n->plugin), S4_OK);
-    ck_assert_msg(engine_deploy(rig.engine, n->bundle, n->plugin, &diag) == S4_OK, "%s", diag.text);
-}
-
 START_TEST(a_cycle_that_grows_is_paused_and_others_go_on)
 {
     struct loads_feed f;
-    struct neighbour other;
+    struct rig_other other;
     size_t soft = 1 * MIB;
     size_t hard = 4 * MIB;
     start(NULL, 1, soft, hard);
-    deploy_neighbour(&other);
+    rig_deploy_other(&rig, &s4_plugin, "other", &other);
     feed_open(&f, "loads", "growth", 2000, LOADS_KEYS, 0);
     for (int i = 0; i < 2000 && !app_status("loads").paused; i++)
         step_and_look(100);
@@ -284,8 +263,7 @@ START_TEST(a_cycle_that_grows_is_paused_and_others_go_on)
     struct diag diag = { 0 };
     ck_assert_int_eq(engine_undeploy(rig.engine, "loads", &dropped, &diag), S4_OK);
     ck_assert_uint_eq(dropped, counters.injected + counters.emitted - applied);
-    plugin_release(other.plugin);
-    bundle_release(other.bundle);
+    rig_other_fini(&other);
     rig_stop(&rig);
 }
 END_TEST

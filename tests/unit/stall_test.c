@@ -158,34 +158,13 @@ START_TEST(others_go_on_and_memory_is_what_waits)
 }
 END_TEST
 
-struct neighbour {
-    s4_app app;
-    struct bundle *bundle;
-    struct plugin *plugin;
-};
-
-static void deploy_neighbour(struct neighbour *n)
-{
-    struct diag diag = { 0 };
-    struct problems problems;
-    problems_init(&problems);
-    n->app = s4_plugin;
-    n->app.name = "other";
-    ck_assert_int_eq(bundle_from_app(&n->app, "app.yaml", NULL, 0, NULL, 0, &n->bundle, &problems),
-                     S4_OK);
-    problems_fini(&problems);
-    ck_assert_int_eq(plugin_from_app(&n->app, n->bundle, &n->plugin), S4_OK);
-    ck_assert_msg(engine_deploy(rig->engine, n->bundle, n->plugin, &diag) == S4_OK, "%s",
-                  diag.text);
-}
-
 /* Below its part of the soft mark the app's sources go on; at it they wait, but not those of
  * another app; and when there is room again they go on. */
 START_TEST(a_stuck_app_stops_its_own_sources_and_no_others)
 {
-    struct neighbour other;
+    struct rig_other other;
     start_on(rig, (struct rig_options){ 0 });
-    deploy_neighbour(&other);
+    rig_deploy_other(rig, &s4_plugin, "other", &other);
     hold_answers();
     get_stuck();
     size_t part = SOFT / PART / 2;
@@ -209,8 +188,7 @@ START_TEST(a_stuck_app_stops_its_own_sources_and_no_others)
     let_answers_come();
     ck_assert_int_eq(inject_one(number), S4_OK);
     check_all_taken();
-    plugin_release(other.plugin);
-    bundle_release(other.bundle);
+    rig_other_fini(&other);
     rig_stop(rig);
 }
 END_TEST

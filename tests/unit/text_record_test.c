@@ -117,11 +117,7 @@ END_TEST
 
 static void add(Suite *suite, const char *name, const TTest *test)
 {
-    TCase *test_case = tcase_create(name);
-    tcase_set_timeout(test_case, 60);
-    tcase_add_checked_fixture(test_case, setup, teardown);
-    tcase_add_test(test_case, test);
-    suite_add_tcase(suite, test_case);
+    suite_add_with(suite, name, test, 60, setup, teardown);
 }
 
 Suite *suite_build(void)
