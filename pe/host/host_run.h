@@ -11,15 +11,21 @@
 s4_status host_partition_create(struct host_app *app, struct host_worker *worker, uint16_t slot,
                                 uint64_t seed, struct host_partition **partition) MUST_USE;
 void host_partition_destroy(struct host_partition *partition);
-/* The whole state between two runs, and back into a fresh partition of the same app and slot. */
-s4_status host_partition_save(struct host_partition *partition, struct buffer *out) MUST_USE;
-s4_status host_partition_load(struct host_partition *partition, const char **at, const char *end,
-                              struct diag *diag) MUST_USE;
+/* Frees what an instance owns outside its entry. */
+void host_owned_clear(struct host_prototype *prototype, struct instances *table,
+                      struct instance *instance);
 /* Loads another state and drops the one before; when that fails, it stays. */
 s4_status host_partition_reload(struct host_partition *partition, const char *saved, size_t size,
                                 struct diag *diag) MUST_USE;
 /* Sets due_us from what it is made of, and tells the worker. */
 void host_partition_due(struct host_partition *partition);
+
+/* ---- partition_save.c ----------------------------------------------------------------------- */
+
+/* The whole state between two runs, and back into a fresh partition of the same app and slot. */
+s4_status host_partition_save(struct host_partition *partition, struct buffer *out) MUST_USE;
+s4_status host_partition_load(struct host_partition *partition, const char **at, const char *end,
+                              struct diag *diag) MUST_USE;
 
 /* ---- call.c: one call into a plugin, whole or taken back ------------------------------------ */
 
