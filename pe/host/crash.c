@@ -62,6 +62,19 @@ static const char *kind_name(uint8_t kind)
     return kind < ARRAY_LEN(names) && names[kind] ? names[kind] : "?";
 }
 
+/* The stack has the library by the name under which it was loaded, and offsets in it. */
+static void put_code(int fd, const struct host_app *app)
+{
+    int file = plugin_file(app->plugin);
+    if (file < 0)
+        return;
+    put(fd, "code: ");
+    put(fd, app->graph->library ? app->graph->library : "the library");
+    put(fd, ", in the stack /proc/self/fd/");
+    put_number(fd, (uint64_t)file);
+    put(fd, "\n");
+}
+
 static void put_app(int fd, const struct host_app *app)
 {
     put(fd, "bundle: ");
@@ -72,6 +85,7 @@ static void put_app(int fd, const struct host_app *app)
     const char *id = plugin_build_id(app->plugin);
     put(fd, *id ? id : "unknown");
     put(fd, "\n");
+    put_code(fd, app);
 }
 
 static void put_event(int fd, const struct host_ctx *ctx)

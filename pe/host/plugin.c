@@ -65,6 +65,11 @@ const s4_app *plugin_app(const struct plugin *plugin)
     return plugin->app;
 }
 
+int plugin_file(const struct plugin *plugin)
+{
+    return plugin->file;
+}
+
 const char *plugin_build_id(const struct plugin *plugin)
 {
     return plugin->build_id;

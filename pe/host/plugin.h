@@ -39,6 +39,7 @@ struct plugin *plugin_hold(struct plugin *plugin);
 void plugin_release(struct plugin *plugin); /* NULL is fine; the last one unloads */
 
 const s4_app *plugin_app(const struct plugin *plugin);
+int plugin_file(const struct plugin *plugin); /* /proc/self/fd/N is its code; -1: linked in */
 const char *plugin_build_id(const struct plugin *plugin); /* hexadecimal, "" if unknown */
 
 /* What main() of a checking program does when its first argument is PLUGIN_CHECKER_FLAG. Answers

@@ -4,6 +4,7 @@
     crash_test.py S4 BUNDLE
 """
 import os
+import re
 import signal
 
 from cluster import BUNDLE, Node, main, path, s4, test, write
@@ -23,6 +24,8 @@ def crasher(where):
 def expect_note(text, *words):
     for word in ("SIGSEGV", "bundle: crasher 7.0.1, build id ", "stack:", *words):
         assert word in text, f"{word} is not in {text}"
+    code = re.search(r"^code: crasher.so, in the stack (/proc/self/fd/\d+)$", text, re.MULTILINE)
+    assert code and f"{code[1]}(+0x" in text.split("stack:")[1], text
 
 
 def expect_crash(where, *words):
