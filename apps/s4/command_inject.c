@@ -11,6 +11,7 @@
 
 #include "apps/s4/file.h"
 #include "apps/s4/input.h"
+#include "apps/s4/interrupt.h"
 #include "apps/s4/rejects.h"
 #include "apps/s4/remote.h"
 #include "apps/s4/say.h"
@@ -161,7 +162,7 @@ static s4_status read_more(struct inject *inject)
         return diag_set(&inject->diag, S4_NO_MEMORY, "out of memory");
     ssize_t n;
     do {
-        n = read(inject->fd, room, READ_SIZE);
+        n = interrupt_read(inject->fd, room, READ_SIZE);
     } while (n < 0 && errno == EINTR);
     inject->input.size -= READ_SIZE - (size_t)(n > 0 ? n : 0);
     if (n < 0)
@@ -285,11 +286,14 @@ static void show_progress(struct inject *inject)
 static s4_status inject_all(struct inject *inject, s4_client *client)
 {
     s4_status status = S4_OK;
-    while (status == S4_OK && inject->failed == S4_OK) {
+    interrupt_listen();
+    while (status == S4_OK && inject->failed == S4_OK && !interrupt_came()) {
         status = send_batch(inject, client);
         show_progress(inject);
     }
     say_progress_end();
+    if (interrupt_came())
+        say_note("the input ends here, by a signal; once more stops at once");
     s4_status finished = s4_client_inject_finish(client);
     if (inject->failed != S4_OK)
         return inject->failed;

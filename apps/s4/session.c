@@ -277,18 +277,21 @@ static bool is_there(struct session *session, const struct session_answer *answe
     return is;
 }
 
-/* Nothing more comes of this: somebody's code keeps its thread. */
-_Noreturn static void give_up(void)
-{
-    ending_tell();
-    _exit(EXIT_FAILED);
-}
-
 /* When it is to be over, for what should be quick: never without --for, since then all may take its
  * time, and a second signal ends it. */
 static uint64_t patience(const struct session *session)
 {
     return session->for_us ? now_us() + ENDING_PATIENCE_US : UINT64_MAX;
+}
+
+/* At the end of patience nothing more comes: somebody's code keeps its thread. */
+static void wait_or_give_up(struct session *session, uint64_t until)
+{
+    if (now_us() >= until) {
+        ending_tell();
+        _exit(EXIT_FAILED);
+    }
+    wait_a_little(session, until);
 }
 
 /* With a limit in time and nothing to inject, the app itself is what runs so long. */
@@ -306,11 +309,8 @@ static void wait_for_feeds(struct session *session)
         session->interrupted = true;
         engine_feed_cancel(session->engine, NULL);
         uint64_t until_closed = patience(session);
-        while (feeds_open(session) && !session->paused) {
-            wait_a_little(session, until_closed);
-            if (now_us() >= until_closed)
-                give_up();
-        }
+        while (feeds_open(session) && !session->paused)
+            wait_or_give_up(session, until_closed);
     }
 }
 
@@ -363,11 +363,8 @@ s4_status session_pin(struct session *session, const char *output, struct query_
     TRY(engine_pin(session->engine, session->bundle->graph->app, output, pins_answered, session,
                    diag));
     uint64_t until = patience(session);
-    while (!is_there(session, &session->pin)) {
-        wait_a_little(session, until);
-        if (now_us() >= until)
-            give_up();
-    }
+    while (!is_there(session, &session->pin))
+        wait_or_give_up(session, until);
     if (session->pin.status != S4_OK)
         return diag_set(diag, session->pin.status, "cannot read %s: %s", output,
                         s4_status_text(session->pin.status));
@@ -387,11 +384,8 @@ static void end_engine(struct session *session)
     uint64_t until = patience(session);
     session->ends = true;
     ending_start(&ending, stop_engine, session->engine, session->wake);
-    while (!ending_is_done(&ending)) {
-        wait_a_little(session, until);
-        if (now_us() >= until && !ending_is_done(&ending))
-            give_up();
-    }
+    while (!ending_is_done(&ending))
+        wait_or_give_up(session, until);
     ending_join(&ending);
     engine_destroy(session->engine);
 }

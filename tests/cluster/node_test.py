@@ -9,9 +9,14 @@ import signal
 import socket
 import subprocess
 
-from cluster import BUNDLE, LIMIT, PLACE, S4, Node, environment, main, s4, test, until, write
+from cluster import BUNDLE, LIMIT, PLACE, S4, Node, environment, main, path, s4, test, until, write
 
 FOLDER = os.path.dirname(BUNDLE)
+
+
+def read(name):
+    with open(name, "rb") as file:
+        return file.read()
 
 
 @test
@@ -156,6 +161,33 @@ def signals_drain_and_the_second_one_does_not_wait():
         node.process.send_signal(signal.SIGINT)
         assert node.end() == 1
         assert "stopped at once" in node.errors()
+
+
+@test
+def a_signal_ends_what_is_injected_and_it_is_reported():
+    with Node() as node:
+        node.s4("deploy", BUNDLE).expect(0)
+        for lines, code in ((b"a\nb\nwithout an e", 0), (b"stuck\n", -signal.SIGINT)):
+            before = int(node.counters()["probe.injected"])
+            said = path("inject-said")
+            with open(said, "wb") as err, \
+                    subprocess.Popen([S4, "inject", "probe.lines", "-", "--json"], stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE, stderr=err, cwd=PLACE,
+                                     env=environment(S4_NODE=node.dir)) as client:
+                client.stdin.write(lines)
+                client.stdin.flush()
+                whole = before + lines.count(b"\n")
+                until("the lines", lambda n=whole: int(node.counters()["probe.injected"]) == n)
+                client.send_signal(signal.SIGINT)
+                until("it", lambda: client.poll() is not None or b"once more" in read(said))
+                if code:
+                    client.send_signal(signal.SIGINT)
+                out = client.communicate(timeout=LIMIT)[0]
+            assert client.returncode == code, (client.returncode, read(said))
+            if not code:
+                counts = json.loads(out)
+                assert (counts["lines"], counts["accepted"]) == (2, 2), counts
+        node.s4("stop", "--now").expect(0)
 
 
 @test
