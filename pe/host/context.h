@@ -33,7 +33,7 @@ static inline struct instance *host_instance_of(const struct host_ctx *ctx)
     return instances_at(ctx->table, ctx->number);
 }
 
-/* Remembers the first failure of the call; answers `status`. */
+/* Remembers the first failure of the call (README.md, rule 6); answers `status`. */
 s4_status host_fail(struct host_ctx *ctx, s4_status status, const char *cause);
 
 /* ---- the services of publish.c and heap.c ---- */

@@ -1,4 +1,4 @@
-/* Waiting until nothing is in flight, and the end of input.
+/* Waiting until nothing is in flight, and the end of input (README.md, rule 14).
  *
  * In flight is what begun counts and ended does not: blocks opened, and those made of records
  * copied out of others, against blocks whose records are all executed or copied out; requests asked

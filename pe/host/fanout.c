@@ -1,4 +1,5 @@
-/* Control asks the workers: one message each, run between two runs; the last one answers. */
+/* Control asks the workers: one message each, run between two runs; the last one answers
+ * (README.md, rule 13). */
 #include "pe/host/host_control.h"
 
 #include <time.h>

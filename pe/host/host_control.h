@@ -1,5 +1,6 @@
 /* What happens to apps and the engine around the runs: deployment, feeds, drains, memory marks,
- * other nodes. Control threads and the intake's thread, unless it says otherwise.
+ * other nodes. Control threads and the intake's thread, unless it says otherwise
+ * (README.md, rules 13 to 18).
  */
 #ifndef PE_HOST_HOST_CONTROL_H
 #define PE_HOST_HOST_CONTROL_H

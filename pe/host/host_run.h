@@ -1,5 +1,6 @@
 /* What happens to a partition in a run: calls into the plugin, waiting, timers, state. All of it on
- * the partition's worker, between host_enter and host_leave, unless it says otherwise.
+ * the partition's worker, between host_enter and host_leave, unless it says otherwise
+ * (README.md, rules 1 to 12).
  */
 #ifndef PE_HOST_HOST_RUN_H
 #define PE_HOST_HOST_RUN_H

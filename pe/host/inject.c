@@ -7,7 +7,8 @@
  *   their partitions: the PROBE comes after the events; answers PROBED
  *   that partition:  when all have answered                                              -> APPLIED
  *
- * The engine's own records go the way of all records, so that they keep the links' order.
+ * The engine's own records go the way of all records, so that they keep the links' order
+ * (router/link/README.md, rule 6).
  */
 #include "pe/host/host_control.h"
 #include "pe/host/host_run.h"

@@ -1,4 +1,5 @@
-/* The memory marks of a node, looked at by worker 0 once a millisecond, never per event.
+/* The memory marks of a node (README.md, rule 15), looked at by worker 0 once a millisecond, never
+ * per event.
  *
  * Above the soft mark sources get no credit (feeds.c, inject.c). Above the hard mark runs end at
  * the next block that they fill, and the app that holds most is paused, with an alarm that names

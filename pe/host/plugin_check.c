@@ -6,7 +6,7 @@
  * of its own, so that what a constructor forks goes with it, and it dies with the node.
  *
  * What the child says comes from the very code that is under suspicion. It can only hurt itself: a
- * lying "ok" gets it loaded, as running well would have.
+ * lying "ok" gets it loaded, as running well would have (README.md, rule 17).
  */
 #include "pe/host/plugin_check.h"
 

@@ -1,5 +1,5 @@
 /* Queries of living instances: sent to the worker that owns the key, run between two runs, parked
- * with an instance that waits (waiting.c).
+ * with an instance that waits (waiting.c; README.md, rule 9).
  */
 #include "pe/host/host_run.h"
 

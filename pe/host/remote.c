@@ -26,7 +26,8 @@ void host_send_remote(struct engine *engine, struct host_app *app, struct block 
                                  app->bundle->graph_hash, block);
 }
 
-/* The records of a block from outside: everything that the hot path will trust. */
+/* The records of a block from outside: everything that the hot path will trust (README.md, rule
+ * 18). */
 static s4_status check_records(const struct host_app *app, const struct block *block,
                                struct diag *diag)
 {

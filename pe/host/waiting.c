@@ -1,4 +1,4 @@
-/* Instances that wait: their mailboxes and their turns.
+/* Instances that wait: their mailboxes and their turns (README.md, rules 9, 10 and 12).
  *
  * An instance that asked and waits takes no event, timer or query: they go into its mailbox,
  * copied, within its limits. The answer comes as a message to the partition's worker, between two

@@ -1,6 +1,7 @@
 /* Links: records between a source and a destination partition are numbered, so that a loss, a
- * repeat or a change of order below is seen. Both ends keep one counter per pair, as part of the
- * partition's state. Sources are partitions (their slot) and, behind the slots, intakes. */
+ * repeat or a change of order below is seen (README.md has the rules). Both ends keep one counter
+ * per pair, as part of the partition's state. Sources are partitions (their slot) and, behind the
+ * slots, intakes. */
 #ifndef ROUTER_LINK_LINK_H
 #define ROUTER_LINK_LINK_H
 
@@ -37,13 +38,13 @@ static inline bool link_is_next(const struct links_in *links, const struct recor
     return record->seq == *link_counter(links, record) + 1;
 }
 
-/* Notes that this record, which is the next, was applied. */
+/* Notes that this record, which is the next, was applied (rule 5). */
 static inline void link_count(const struct links_in *links, const struct record *record)
 {
     *link_counter(links, record) = record->seq;
 }
 
-/* Judges a record and, when it is the next one, counts it. Numbers wrap. */
+/* Judges a record and, when it is the next one, counts it. Numbers wrap (rule 4). */
 static inline enum link_verdict link_judge(struct links_in *links, const struct record *record)
 {
     uint32_t *counter = link_counter(links, record);

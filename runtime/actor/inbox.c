@@ -1,4 +1,4 @@
-/* The inbox of a worker; see the header. The orderings:
+/* The inbox of a worker; see the header, and rules 2 and 3 of the README. The orderings:
  *
  *   (1) push: release on the stack's head pairs with acquire in take: the pushed content is
  * visible. (2) push then load of `sleeping`, and store of `sleeping` then load of the heads, are

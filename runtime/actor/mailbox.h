@@ -1,5 +1,5 @@
 /* A mailbox: what waits for one actor, oldest first. It exists only while something waits; the run
- * in the worker's hands is the queue otherwise (README.md in this folder has the rules).
+ * in the worker's hands is the queue otherwise (README.md, rule 11).
  *
  * An item is bytes of a kind, copied in (so that a waiting record does not pin its block) or handed
  * over as a pointer. Bounded by items and bytes; what happens when it is full is the caller's

@@ -3,7 +3,7 @@
  *
  * A job is embedded in the submitter's struct, which keeps it alive until `done`. For every job
  * that was submitted, `done` is called exactly once: after `run` with S4_OK, or without it with
- * S4_CANCELLED.
+ * S4_CANCELLED (README.md, rule 13).
  */
 #ifndef RUNTIME_ACTOR_POOL_H
 #define RUNTIME_ACTOR_POOL_H

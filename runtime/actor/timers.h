@@ -4,7 +4,8 @@
  *
  * A timer belongs to an owner (two numbers that mean something to the caller: prototype and
  * instance) and has an id; (owner, id) has at most one timer: setting it again moves it. Timers
- * fire in order of due time, then of setting. One thread; saved with the partition.
+ * fire in order of due time, then of setting. One thread; saved with the partition
+ * (README.md, rule 12).
  */
 #ifndef RUNTIME_ACTOR_TIMERS_H
 #define RUNTIME_ACTOR_TIMERS_H

@@ -6,10 +6,9 @@
  * one block: the order of its records and its runs; it is recycled with the blocks, so that the
  * steady state does not allocate.
  *
- * Rules: a partition is in at most one ready list, exactly while it has a run and is not stalled;
- * the list is that of its oldest run's hops; a block is released when its last run is done or
- * copied out; of a partition that is PARTITION_STALLED every waiting run is a copy, if there was
- * memory for it.
+ * README.md has the rules; here are 4 (block_take_in), 5 and 6 (ready lists), 7 (worker_step), 8
+ * (run_finish) and 9 (runs_set_aside). Of a partition that is PARTITION_STALLED every waiting run
+ * is a copy, if there was memory for it.
  */
 #include "runtime/actor/worker.h"
 

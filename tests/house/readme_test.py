@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """README.md says what is so: its PE compiles against the public headers, its source tour names the
-folders that there are, and its limits are the headers'. TAP on stdout.
+folders that there are, its limits are the headers', and the rules that the code cites are in the READMEs
+of their folders. TAP on stdout.
 
     readme_test.py ROOT
 """
@@ -65,7 +66,34 @@ def limits_are_the_headers():
         assert value == said, f"{name} is {value}, README says {said}"
 
 
-TESTS = [pe_compiles, tour_is_the_tree, limits_are_the_headers]
+CITED = re.compile(r"((?:\w+/)*README)(?:\.md)?, rules? (\d+(?:(?:, | to | and )\d+)*)|"
+                   r"rules? (\d+(?:(?:, | to | and )\d+)*) of (?:the )?README")
+
+
+def rules_that_the_code_cites_are_there():
+    """A citation ("README.md, rule 3") without a folder means the file's own."""
+    cited = 0
+    for folder in ("runtime", "router", "pe"):
+        for place, _, names in os.walk(os.path.join(ROOT, folder)):
+            for name in names:
+                if not name.endswith((".c", ".h")):
+                    continue
+                with open(os.path.join(place, name), encoding="utf-8") as file:
+                    text = re.sub(r"\s*\n[\s*]*", " ", file.read())
+                for path, after, before in CITED.findall(text):
+                    path = path if "/" in path else os.path.join(os.path.relpath(place, ROOT), "README")
+                    rules = os.path.join(ROOT, path + ".md")
+                    assert os.path.exists(rules), f"{place}/{name} cites {path}.md, which is not there"
+                    with open(rules, encoding="utf-8") as file:
+                        known = re.findall(r"^(\d+)\. ", file.read(), re.MULTILINE)
+                    for number in re.findall(r"\d+", after or before):
+                        assert number in known, f"{place}/{name}: {path}.md has no rule {number}"
+                        cited += 1
+    assert cited > 20, cited
+
+
+TESTS = [pe_compiles, tour_is_the_tree, limits_are_the_headers,
+         rules_that_the_code_cites_are_there]
 
 
 if __name__ == "__main__":
