@@ -26,8 +26,9 @@
 #define ENGINE_FLUSH_US_DEFAULT    150
 #define ENGINE_MEMORY_SOFT_DEFAULT (256 * MIB)
 #define ENGINE_MEMORY_HARD_DEFAULT (2048 * MIB)
-#define ENGINE_POOL_THREADS        2    /* of requests */
-#define ENGINE_REQUESTS_MAX        4096 /* outstanding, per app */
+#define ENGINE_POOL_THREADS        2     /* of requests */
+#define ENGINE_REQUESTS_MAX        4096  /* outstanding, per app */
+#define ENGINE_PRODUCERS_MAX       16384 /* per partition, whose last batch is remembered */
 
 struct block;
 struct engine;

@@ -22,10 +22,7 @@ enum engine_stream {
 };
 
 #define VALUE_BASE 40 /* where an event's references count from, in the batch */
-#define PRODUCERS_MAX                                                          \
-    100000u /* remembered per partition; the one seen longest ago is forgotten \
-             */
-#define BATCH_MAX (RECORD_MAX - 4 * KIB)
+#define BATCH_MAX  (RECORD_MAX - 4 * KIB)
 
 struct injection {
     struct host_app *app;
@@ -201,7 +198,7 @@ static bool note_number(struct host_partition *p, const struct batch *batch)
         return true;
     struct host_producer *list = (struct host_producer *)(void *)p->producers.data;
     size_t n = p->producers.size / sizeof *list;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = n; i-- > 0;) { /* the youngest first: it is most often this one */
         if (list[i].id != batch->producer)
             continue;
         if (batch->number <= list[i].last)
@@ -211,7 +208,7 @@ static bool note_number(struct host_partition *p, const struct batch *batch)
         list[n - 1] = moved;
         return true;
     }
-    if (n == PRODUCERS_MAX) {
+    if (n == ENGINE_PRODUCERS_MAX) {
         memmove(list, list + 1, (n - 1) * sizeof *list);
         p->producers.size -= sizeof *list;
     }
