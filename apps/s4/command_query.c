@@ -33,7 +33,8 @@ static void check_target(const struct argp_state *state, const struct query *que
         if (what->key && what->prefix)
             command_usage(state, "--key and --prefix exclude each other");
         if (what->key && (what->top || what->by || what->limit))
-            command_usage(state, "--key asks for one row; --top, --by and --limit do not go with it");
+            command_usage(state,
+                          "--key asks for one row; --top, --by and --limit do not go with it");
         if (what->top && !what->by)
             command_usage(state, "--top takes --by COLUMN");
     }
@@ -83,8 +84,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static void print_fresh(const s4_rows *rows, bool json)
 {
     for (size_t i = 0; i < s4_rows_partitions(rows); i++)
-        say_printf(json ? "{\"partition\":%zu,\"time_us\":%" PRIu64 "}\n" : "%5zu  %" PRIu64 "\n",
-                   i, s4_rows_fresh(rows, i));
+        say_printf(json ? "{\"partition\":%u,\"time_us\":%" PRIu64 "}\n" : "%5u  %" PRIu64 "\n",
+                   s4_rows_partition(rows, i), s4_rows_fresh(rows, i));
 }
 
 static void print_rows(const struct query *query, const s4_rows *rows)

@@ -112,14 +112,17 @@ static s4_status pack_rows(struct request *request, const struct query_result *r
     struct rendered rendered = { 0 };
     const struct query_pins *pins = request->got.pins;
     uint64_t *fresh = mem_calloc(pins->n + 1, sizeof *fresh);
-    s4_status status = fresh ? S4_OK : S4_NO_MEMORY;
+    uint32_t *partitions = mem_calloc(pins->n + 1, sizeof *partitions);
+    s4_status status = fresh && partitions ? S4_OK : S4_NO_MEMORY;
     if (status == S4_OK)
         status = render(&rendered, result, request->message->query->text);
     if (status == S4_OK) {
         S4__Control__Rows rows = S4__CONTROL__ROWS__INIT;
         S4__Control__Reply reply = S4__CONTROL__REPLY__INIT;
-        for (uint32_t i = 0; i < pins->n; i++)
+        for (uint32_t i = 0; i < pins->n; i++) {
             fresh[i] = pins->pins[i].time_us;
+            partitions[i] = pins->pins[i].partition;
+        }
         rows.columns = rendered.columns;
         rows.n_columns = rendered.n_columns;
         rows.rows = rendered.list;
@@ -127,12 +130,15 @@ static s4_status pack_rows(struct request *request, const struct query_result *r
         rows.more = result->matched > result->n_rows;
         rows.fresh_us = fresh;
         rows.n_fresh_us = pins->n;
+        rows.partitions = partitions;
+        rows.n_partitions = pins->n;
         rows.text = rendered.text.data;
         reply.what_case = S4__CONTROL__REPLY__WHAT_ROWS;
         reply.rows = &rows;
         status = pack(request, &reply);
     }
     mem_free(fresh);
+    mem_free(partitions);
     rendered_fini(&rendered);
     return status;
 }

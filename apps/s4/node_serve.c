@@ -236,8 +236,10 @@ static void serve_query(struct node *node, struct request *request)
     if (!app)
         return;
     request->bundle = bundle_hold(app->bundle); /* the pins' type lies there */
-    unless_ok(request, engine_pin(node->engine, query->app, query->output, pinned, request, &diag),
-              &diag);
+    unless_ok(
+        request,
+        engine_pin(node->engine, query->app, query->output, query->key, pinned, request, &diag),
+        &diag);
 }
 
 static void serve_ask(struct node *node, struct request *request)

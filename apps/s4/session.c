@@ -360,8 +360,8 @@ s4_status session_pin(struct session *session, const char *output, struct query_
                       struct diag *diag)
 {
     session->pin.is_there = false; /* no call is under way */
-    TRY(engine_pin(session->engine, session->bundle->graph->app, output, pins_answered, session,
-                   diag));
+    TRY(engine_pin(session->engine, session->bundle->graph->app, output, NULL, pins_answered,
+                   session, diag));
     uint64_t until = patience(session);
     while (!is_there(session, &session->pin))
         wait_or_give_up(session, until);

@@ -105,6 +105,8 @@ struct host_output {
     char *key_text; /* "a,b", owned; NULL for a log */
     struct key_spec key;
     struct output_limits limits;
+    _Atomic bool astray; /* of a table: some partition here may have rows of other slots' keys;
+                            relaxed, whoever heard of such a row sees it */
 };
 
 struct host_request {
@@ -228,6 +230,7 @@ struct host_partition {
     uint64_t *ttl_due_us;     /* per prototype */
     struct timers *timers;
     struct host_output_state *outputs;
+    uint64_t astray; /* bit per output that has had rows of other slots' keys */
     struct rowlog *dead;
     struct links_in links_in;
     uint32_t *links_out; /* per destination slot */

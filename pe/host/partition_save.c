@@ -7,7 +7,7 @@
 #include "pe/host/host_control.h"
 #include "pe/host/host_run.h"
 
-#define PARTITION_MAGIC 0x33505334u /* "4SP3" */
+#define PARTITION_MAGIC 0x34505334u /* "4SP4" */
 
 /* ---- saving -------------------------------------------------------------------------------- */
 
@@ -18,6 +18,7 @@ struct head {
     uint64_t now_us;
     uint64_t last_id_ms;
     uint64_t lives;
+    uint64_t astray;
     uint32_t turn;
     uint32_t reserved;
     uint32_t next_id;
@@ -125,6 +126,7 @@ s4_status host_partition_save(struct host_partition *p, struct buffer *out)
         .last_id_ms = p->last_id_ms,
         .lives = p->lives,
         .turn = p->turn,
+        .astray = p->astray,
         .next_id = p->next_id,
         .resume_sub = p->resume_sub,
         .resume_number = p->resume_number,
@@ -303,6 +305,10 @@ static s4_status load_all(struct host_partition *p, const char **at, const char 
     p->last_id_ms = head.last_id_ms;
     p->lives = head.lives;
     p->turn = head.turn;
+    p->astray = head.astray;
+    for (uint32_t i = 0; i < p->app->n_outputs; i++)
+        if (head.astray >> i & 1)
+            atomic_store_explicit(&p->app->outputs[i].astray, true, memory_order_relaxed);
     p->next_id = head.next_id;
     p->resume_sub = head.resume_sub;
     p->resume_number = head.resume_number;

@@ -57,6 +57,17 @@ static s4_status row_key(struct host_ctx *ctx, const struct host_output *output,
     return S4_OK;
 }
 
+/* Queries by key ask one partition as long as all rows are of their partition's slot (pin.c). */
+static void note_place(struct host_ctx *ctx, uint32_t number, uint64_t hash)
+{
+    struct host_partition *p = ctx->partition;
+    if (LIKELY(slot_of_hash(hash, ctx->app->engine->map.slots) == p->base.slot) ||
+        (p->astray >> number & 1))
+        return;
+    p->astray |= UINT64_C(1) << number;
+    atomic_store_explicit(&ctx->app->outputs[number].astray, true, memory_order_relaxed);
+}
+
 static s4_status publish_row(struct host_ctx *ctx, const struct host_output *output,
                              struct host_output_state *state, const ProtobufCMessage *row)
 {
@@ -66,6 +77,7 @@ static s4_status publish_row(struct host_ctx *ctx, const struct host_output *out
         return rowlog_append(state->log, ctx->partition->now_us, &value);
     const struct key_at *key;
     TRY(row_key(ctx, output, row, &key));
+    note_place(ctx, (uint32_t)(output - ctx->app->outputs), key->hash);
     return table_publish(state->table, key->hash, keys_bytes(&ctx->worker->keys, key), key->len,
                          &value);
 }

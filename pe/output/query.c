@@ -12,7 +12,6 @@
 #include "pe/graph/names.h"
 #include "pe/output/column.h"
 #include "router/key/key.h"
-#include "runtime/base/hash.h"
 #include "runtime/base/mem.h"
 
 struct query {
@@ -108,16 +107,6 @@ void query_destroy(struct query *query)
     buffer_fini(&query->key);
     mem_free(query->prefix);
     mem_free(query);
-}
-
-bool query_key(const struct query *query, const char **key, size_t *len, uint64_t *hash)
-{
-    if (!query->has_key)
-        return false;
-    *key = query->key.data ? query->key.data : "";
-    *len = query->key.size;
-    *hash = hash_bytes(*key, *len);
-    return true;
 }
 
 /* ---- pins ------------------------------------------------------------------------------------ */

@@ -62,10 +62,6 @@ s4_status query_compile(const struct query_request *request, const struct type *
                         const char *key, struct query **query, struct diag *diag) MUST_USE;
 void query_destroy(struct query *query); /* NULL is fine */
 
-/* The key that the query asks for, borrowed from it: its owner can pin that row alone
- * (table_pin_key). False: it asks for no single key. */
-bool query_key(const struct query *query, const char **key, size_t *len, uint64_t *hash);
-
 struct query_row {
     const char *key; /* of a table's row, canonical; NULL for a log's */
     uint32_t key_len;

@@ -246,10 +246,17 @@ size_t s4_rows_partitions(const s4_rows *rows)
     return rows->answer ? 0 : rows->reply->rows->n_fresh_us;
 }
 
-uint64_t s4_rows_fresh(const s4_rows *rows, size_t partition)
+uint32_t s4_rows_partition(const s4_rows *rows, size_t index)
 {
-    CHECK(partition < s4_rows_partitions(rows));
-    return rows->reply->rows->fresh_us[partition];
+    CHECK(index < s4_rows_partitions(rows));
+    const S4__Control__Rows *got = rows->reply->rows;
+    return index < got->n_partitions ? got->partitions[index] : (uint32_t)index;
+}
+
+uint64_t s4_rows_fresh(const s4_rows *rows, size_t index)
+{
+    CHECK(index < s4_rows_partitions(rows));
+    return rows->reply->rows->fresh_us[index];
 }
 
 /* ---- status -------------------------------------------------------------------------------- */

@@ -38,6 +38,8 @@ def a_node_does_what_it_is_asked():
         assert [row["key"] for row in some] == ["not"], some
         fresh = node.s4("query", "probe.totals", "--fresh", "--json").expect(0).json()
         assert len(fresh) == 64 and max(row["time_us"] for row in fresh) > 0, fresh[:3]
+        one = node.s4("query", "probe.totals", "--key", "to", "--fresh", "--json").expect(0).json()
+        assert len(one) == 1 and one[0] in fresh, one  # only its partition is asked
         asked = node.s4("query", "probe/counters", "--key", "to", "--json").expect(0).json()
         assert asked == [{"key": "to", "n": 2, "sum": 0}], asked
         assert node.s4("query", "probe/counters", "--count").expect(0).out == "4\n"

@@ -305,8 +305,8 @@ static void run_query(struct rig *rig, const char *output, struct buffer *text, 
 {
     struct diag diag = { 0 };
     struct answer answer = { 0 };
-    ck_assert_msg(engine_pin(rig->engine, rig->name, output, pinned, &answer, &diag) == S4_OK, "%s",
-                  diag.text);
+    ck_assert_msg(engine_pin(rig->engine, rig->name, output, NULL, pinned, &answer, &diag) == S4_OK,
+                  "%s", diag.text);
     wait_for(rig, &answer.done);
     ck_assert_int_eq(answer.status, S4_OK);
     struct query_request request = { .output = output };

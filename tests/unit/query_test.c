@@ -406,29 +406,6 @@ START_TEST(refusals_say_what_was_wanted)
 }
 END_TEST
 
-START_TEST(names_the_key_that_is_asked_for)
-{
-    struct world world;
-    struct query *query;
-    const char *key;
-    size_t len;
-    uint64_t hash;
-    struct value row;
-    some_words(&world);
-    struct query_request request = { .output = "rows", .key = "aa" };
-    ck_assert_int_eq(query_compile(&request, world.type, "word", &query, NULL), S4_OK);
-    ck_assert(query_key(query, &key, &len, &hash));
-    ck_assert(table_find(world.tables[1], hash, key, len, &row));
-    ck_assert_int_eq(row_n(&row), -7);
-    query_destroy(query);
-    request.key = NULL;
-    ck_assert_int_eq(query_compile(&request, world.type, "word", &query, NULL), S4_OK);
-    ck_assert(!query_key(query, &key, &len, &hash));
-    query_destroy(query);
-    world_fini(&world);
-}
-END_TEST
-
 START_TEST(suggests_what_is_near)
 {
     static const char *const names[] = { "counts", "words", "dead_letters" };
@@ -590,7 +567,6 @@ Suite *suite_build(void)
     suite_add(suite, "sort", like_a_sort, 60);
     suite_add(suite, "default", returns_so_many_rows_by_default, 60);
     suite_add(suite, "refusals", refusals_say_what_was_wanted, 10);
-    suite_add(suite, "named-key", names_the_key_that_is_asked_for, 10);
     suite_add(suite, "suggest", suggests_what_is_near, 10);
     suite_add(suite, "table", writes_a_table, 10);
     suite_add(suite, "empty", writes_the_head_of_an_empty_table, 10);

@@ -189,9 +189,11 @@ S4_CLIENT_API const char *s4_rows_json(const s4_rows *rows, size_t index);
 S4_CLIENT_API const void *s4_rows_pb(const s4_rows *rows, size_t index, size_t *size);
 /* Aligned columns under their names, if it was asked for; else "". */
 S4_CLIENT_API const char *s4_rows_text(const s4_rows *rows);
-/* Per partition, the time up to which it is applied, microseconds. */
+/* The partitions that were asked (for a key mostly one): their numbers, and the time up to which
+ * each is applied, microseconds. */
 S4_CLIENT_API size_t s4_rows_partitions(const s4_rows *rows);
-S4_CLIENT_API uint64_t s4_rows_fresh(const s4_rows *rows, size_t partition);
+S4_CLIENT_API uint32_t s4_rows_partition(const s4_rows *rows, size_t index);
+S4_CLIENT_API uint64_t s4_rows_fresh(const s4_rows *rows, size_t index);
 
 /* ---- status -------------------------------------------------------------------------------- */
 
