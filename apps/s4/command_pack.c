@@ -49,17 +49,15 @@ static int write_bundle(const struct pack *pack, const struct bundle *bundle)
     struct buffer bytes;
     struct diag diag = { 0 };
     buffer_init(&bytes);
-    int code = EXIT_DONE;
-    if (bundle_write(bundle, &bytes, &diag) != S4_OK) {
-        say_error("%s", diag.text);
-        code = EXIT_FAILED;
-    } else if (package_check(bytes.data, bytes.size, &diag) != S4_OK) {
-        say_error("%s", diag.text);
-        code = EXIT_BAD_BUNDLE;
-    } else if (file_write(path, bytes.data, bytes.size, &diag) != S4_OK) {
-        say_error("%s", diag.text);
-        code = EXIT_FAILED;
+    int code = EXIT_FAILED;
+    if (bundle_write(bundle, &bytes, &diag) == S4_OK) {
+        if (package_check(bytes.data, bytes.size, &diag) != S4_OK)
+            code = EXIT_BAD_BUNDLE;
+        else if (file_write(path, bytes.data, bytes.size, &diag) == S4_OK)
+            code = EXIT_DONE;
     }
+    if (code != EXIT_DONE)
+        say_error("%s", diag.text);
     buffer_fini(&bytes);
     return code;
 }

@@ -82,28 +82,28 @@ static s4_status make_package(struct package *package, const struct bundle_parts
     return status;
 }
 
-s4_status bundle_from_parts(const struct bundle_parts *given, struct bundle **bundle,
+s4_status bundle_from_parts(const struct bundle_parts *parts, struct bundle **bundle,
                             struct problems *problems)
 {
-    struct bundle_parts parts = *given;
+    struct bundle_parts with = *parts; /* a manifest, if there is none */
     struct package package;
     struct buffer fallback;
     buffer_init(&fallback);
     package_init(&package);
     s4_status status = S4_OK;
-    if (!parts.manifest) {
-        status = app_check(parts.app, problems);
-        if (status == S4_OK && fallback_manifest(parts.app, &fallback) != S4_OK)
+    if (!with.manifest) {
+        status = app_check(with.app, problems);
+        if (status == S4_OK && fallback_manifest(with.app, &fallback) != S4_OK)
             status = problems_add(problems, S4_NO_MEMORY, "out of memory");
-        parts.place = MANIFEST_PATH;
-        parts.manifest = fallback.data;
-        parts.manifest_size = fallback.size;
+        with.place = MANIFEST_PATH;
+        with.manifest = fallback.data;
+        with.manifest_size = fallback.size;
     }
     if (status == S4_OK)
-        status = make_package(&package, &parts, problems);
+        status = make_package(&package, &with, problems);
     buffer_fini(&fallback);
     if (status == S4_OK)
-        return bundle_from_package(&package, parts.place, parts.library != NULL, bundle, problems);
+        return bundle_from_package(&package, with.place, with.library != NULL, bundle, problems);
     package_fini(&package);
     return status;
 }
