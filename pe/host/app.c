@@ -397,6 +397,7 @@ void host_app_destroy(struct host_app *app)
 {
     if (!app)
         return;
+    host_log_end(app);
     for (uint32_t i = 0; app->partitions && i < app->engine->map.slots; i++)
         host_partition_destroy(app->partitions[i]);
     if (app->feed_emitter.open)

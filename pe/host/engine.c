@@ -34,11 +34,6 @@ void engine_fault(struct engine *engine, const char *format, ...)
         engine->options.fault(engine->options.user, text);
 }
 
-void host_log(struct host_ctx *ctx, enum log_level level, const char *text)
-{
-    log_write(ctx->app->engine->options.log, level, "%s: %s", ctx->app->graph->app, text);
-}
-
 /* ---- workers ------------------------------------------------------------------------------- */
 
 /* A worker's emitter hands a block on: to itself, or to another worker of this node. */

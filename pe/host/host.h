@@ -169,6 +169,13 @@ struct host_sums {
     uint64_t dropped_last, refused_last, timers_last; /* under the engine's lock */
 };
 
+#define HOST_LINES_MAX 100 /* that an app's code logs in a second, of each level */
+
+struct host_lines {
+    _Atomic uint64_t second; /* of the node's clock, in which n were to be logged */
+    _Atomic uint64_t n;
+};
+
 struct host_app {
     struct engine *engine;
     uint16_t number;
@@ -207,6 +214,7 @@ struct host_app {
     counter inject_shed;  /* under inject_lock */
     _Atomic bool alarmed; /* paused, and the alarm was told */
     bool started;
+    struct host_lines lines[LOG_DEBUG + 1]; /* any thread */
 };
 
 /* ---- partitions ---------------------------------------------------------------------------- */

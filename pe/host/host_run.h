@@ -191,7 +191,11 @@ struct host_loader {
 /* Around one event of a source that may give several records (feeds.c). */
 void host_source_emits(struct host_ctx *ctx);
 void host_source_emitted(struct host_ctx *ctx, s4_status status);
+
+/* ---- lines.c ------------------------------------------------------------------------------- */
+
 void host_log(struct host_ctx *ctx, enum log_level level, const char *text);
+void host_log_end(struct host_app *app); /* tells what was left out and not told */
 
 /* ---- inject.c ------------------------------------------------------------------------------ */
 

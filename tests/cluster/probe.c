@@ -1,6 +1,6 @@
 /* The bundle that the tests of whole processes deploy. Items are counted and summed per key; lines
  * are items without a number. The keys `poison` and `crash` do what they say, `stuck` keeps its
- * worker; a drop on `flood` makes two more, without end. */
+ * worker, `loud` logs a line; a drop on `flood` makes two more, without end. */
 #include <time.h>
 
 #include <s4/s4.h>
@@ -47,6 +47,8 @@ static s4_status on_item(s4_ctx *ctx, struct counter *self, const Probe__Item *i
         return s4_fail(ctx, S4_FAILED, "it is poisoned");
     if (strcmp(item->key, "crash") == 0)
         *(volatile int *)8 = 1;
+    if (strcmp(item->key, "loud") == 0)
+        s4_log(ctx, S4_LOG_WARN, "here I am");
     if (strcmp(item->key, "stuck") == 0)
         stay();
     self->n++;

@@ -4,6 +4,7 @@
     run_test.py S4 BUNDLE
 """
 import os
+import re
 import signal
 import subprocess
 
@@ -58,6 +59,16 @@ def rejected_lines_are_named():
     assert "(standard input):3: " in done.err and "(standard input):4: " in done.err, done
     with open(rejects, encoding="utf-8") as file:
         assert len(file.readlines()) == 2
+
+
+@test
+def code_logs_a_hundred_lines_a_second_and_the_rest_is_counted():
+    for n in (100, 101, 5000):
+        done = s4("run", BUNDLE, "-i", "lines=-", "-o", "totals=-", given="loud\n" * n).expect(0)
+        shown = done.err.count("warning: probe: here I am\n")
+        left = sum(map(int, re.findall("warning: probe: ([0-9]+) more lines are left out", done.err)))
+        assert shown + left == n and (left == 0 or n > 100), done
+        assert shown < 5000, done
 
 
 @test

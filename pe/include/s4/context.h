@@ -173,7 +173,7 @@ static inline uint32_t s4_partitions(const s4_ctx *ctx)
     return ctx->host->partitions(ctx);
 }
 
-/* A line in the node's log; limited in rate. */
+/* A line in the node's log: of an app at most 100 a second of each level, the rest is counted. */
 static inline void s4_log(s4_ctx *ctx, enum s4_log_level level, const char *text)
 {
     ctx->host->log(ctx, (int)level, text);
