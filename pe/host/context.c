@@ -4,6 +4,7 @@
  * context, so that an error that a handler ignores still fails the call.
  */
 #include "pe/host/context.h"
+#include "runtime/base/utf8.h"
 
 s4_status host_fail(struct host_ctx *ctx, s4_status status, const char *cause)
 {
@@ -179,7 +180,12 @@ static s4_status reply(s4_ctx *pub, const ProtobufCMessage *message)
 static s4_status fail_call(s4_ctx *pub, s4_status status, const char *cause)
 {
     struct host_ctx *ctx = host_of(pub);
-    return host_fail(ctx, status == S4_OK ? S4_FAILED : status, cause ? cause : "");
+    char cut[S4_CAUSE_MAX + 1];
+    size_t len = cause ? utf8_valid(cause, strnlen(cause, S4_CAUSE_MAX)) : 0;
+    if (len)
+        memcpy(cut, cause, len);
+    cut[len] = '\0';
+    return host_fail(ctx, status == S4_OK ? S4_FAILED : status, cut);
 }
 
 /* ---- time, ids, keys, parameters ----------------------------------------------------------- */

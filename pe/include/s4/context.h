@@ -69,7 +69,9 @@ static inline s4_status s4_timer_cancel(s4_ctx *ctx, uint64_t id)
     return ctx->host->timer_cancel(ctx, id);
 }
 
-/* Fails the call with a cause for the dead letter (cut at 200 bytes). Answers `status`. */
+/* Fails the call with a cause for the dead letter, of which the first 200 bytes are kept, as far as
+ * they are UTF-8. Answers `status`. */
+#define S4_CAUSE_MAX 200
 static inline s4_status s4_fail(s4_ctx *ctx, s4_status status, const char *cause)
 {
     return (ctx->host->fail)(ctx, status, cause); /* Check has a macro of that name */
