@@ -120,6 +120,14 @@ static void start_on_worker(struct host_worker *worker, struct host_app *app, vo
     }
 }
 
+/* An app that no worker has heard of. */
+static void give_up(struct host_app *app)
+{
+    for (uint32_t i = 0; i < app->engine->n_workers; i++)
+        emitter_fini(&app->engine->workers[i].emitters[app->number % ENGINE_APPS_MAX]);
+    host_app_destroy(app);
+}
+
 static s4_status deploy(struct engine *engine, const struct bundle *bundle, struct plugin *plugin,
                         struct diag *diag)
 {
@@ -136,13 +144,13 @@ static s4_status deploy(struct engine *engine, const struct bundle *bundle, stru
     if (status == S4_OK)
         status = make_partitions(app);
     if (status != S4_OK) {
-        host_app_destroy(app);
+        give_up(app);
         return diag_set(diag, status, "app \"%s\": %s", name, s4_status_text(status));
     }
     char cause[HOST_CAUSE_MAX];
     status = call_app(app, CALL_START, app->code->start, cause, sizeof cause);
     if (status != S4_OK) {
-        host_app_destroy(app);
+        give_up(app);
         return diag_set(diag, S4_FAILED, "app \"%s\": its start callback failed: %s", name, cause);
     }
     app->started = true;
