@@ -143,11 +143,13 @@ static struct run *run_set_aside(struct worker *worker, struct run *run)
 static void runs_set_aside(struct worker *worker, struct partition *partition)
 {
     struct run *last = partition->copied;
-    for (struct run **at = last ? &last->next : &partition->oldest; *at; at = &last->next) {
+    struct run **at = last ? &last->next : &partition->oldest;
+    while (*at) {
         struct run *next = (*at)->next;
-        last = run_set_aside(worker, *at);
-        last->next = next;
-        *at = last;
+        struct run *stays = run_set_aside(worker, *at);
+        stays->next = next;
+        *at = last = stays;
+        at = &stays->next;
     }
     partition->newest = partition->copied = last;
 }

@@ -243,8 +243,8 @@ END_TEST
 START_TEST(a_leap_is_caught_up_with_to_a_limit)
 {
     static const struct {
-        uint64_t leap;
-        uint64_t fired;
+        unsigned long long leap;
+        unsigned long long fired;
     } leaps[] = { { CATCH_UP, CATCH_UP },
                   { CATCH_UP + 1, CATCH_UP + 1 },
                   { CATCH_UP + 2, CATCH_UP + 2 },
@@ -255,11 +255,9 @@ START_TEST(a_leap_is_caught_up_with_to_a_limit)
         char row[64];
         start(MANIFEST);
         rig_feed(&rig, "ticks", EVENT_OF("a", 1000, 2, 1));
-        snprintf(line, sizeof line, "{\"user\":\"b\",\"at\":%llu}\n",
-                 (unsigned long long)(1000 + leaps[i].leap));
+        snprintf(line, sizeof line, "{\"user\":\"b\",\"at\":%llu}\n", 1000 + leaps[i].leap);
         rig_feed(&rig, "ticks", line);
-        snprintf(row, sizeof row, "{\"key\":\"a\",\"n\":%llu}",
-                 (unsigned long long)(1 + leaps[i].fired));
+        snprintf(row, sizeof row, "{\"key\":\"a\",\"n\":%llu}", 1 + leaps[i].fired);
         ck_assert(rig_has(&rig, "counts", row));
         rig_stop(&rig);
     }

@@ -90,7 +90,7 @@ static void check_rows(struct query_pins *pins, const char *key, const char *exp
 
 static void feed_letters(void)
 {
-    for (char user = 'a'; user <= 'z'; user++) {
+    for (int user = 'a'; user <= 'z'; user++) {
         char line[64];
         snprintf(line, sizeof line, "{\"user\":\"%c\",\"n\":%d}\n", user, user - 'a' + 1);
         rig_feed(&rig, "ticks", line);
@@ -103,8 +103,8 @@ START_TEST(only_the_owner_of_the_key_is_asked)
     bool asked[WORKERS] = { false };
     start_with(NULL);
     feed_letters();
-    for (char user = 'a'; user <= 'z'; user++) {
-        char key[2] = { user, '\0' };
+    for (int user = 'a'; user <= 'z'; user++) {
+        char key[2] = { (char)user, '\0' };
         char row[64];
         uint32_t worker = slot_fixed_worker(slot_of(key), 1, WORKERS);
         asked[worker] = true;
