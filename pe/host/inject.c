@@ -227,7 +227,9 @@ static void emit_event(struct host_ctx *ctx, const struct host_stream *stream,
     if (status != S4_OK) {
         char cause[HOST_CAUSE_MAX];
         snprintf(cause, sizeof cause, "injected on stream %s: %s", stream->name,
-                 s4_status_text(status));
+                 status == S4_TOO_LARGE ? "its record is over 1 MiB, its key over 4 KiB, or it has "
+                                          "more keys than an event may have"
+                                        : s4_status_text(status));
         host_dead_letter(ctx, NULL, NULL, status, cause);
     } else if (stream->n_routes == 0) {
         count_add(&counters->unheard, 1);
