@@ -177,11 +177,9 @@ class Runner:
         end_leftovers(0)
         shutil.rmtree(self.scratch, ignore_errors=True)
 
-    def run(self, command, log, limit_s, compiler=None):
-        """Whether it exited with 0 in time and left nothing behind."""
-        environment = dict(self.environment)
-        if compiler:
-            environment["CC"] = compiler
+    def run(self, command, log, limit_s, **more):
+        """Whether it exited with 0 in time and left nothing behind; `more` is for its environment."""
+        environment = {**self.environment, **more}
         log.write(f"$ {' '.join(command)}\n")
         log.flush()
         self.child = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL,
@@ -221,7 +219,7 @@ class Runner:
         """False where it does not compile."""
         def compile_it(log):
             ready = os.path.exists(os.path.join(ROOT, build.name, "build.ninja"))
-            ok = ((ready or self.run(build.setup(), log, 120, build.compiler)) and
+            ok = ((ready or self.run(build.setup(), log, 120, CC=build.compiler)) and
                   self.run(["ninja", "-C", build.name, "-j", str(self.jobs)], log, build.limit_s))
             return Count(failed=0 if ok else 1)
 
@@ -229,7 +227,9 @@ class Runner:
             noted = os.path.join(ROOT, build.name, "meson-logs", "testlog.json")
             if os.path.exists(noted):
                 os.unlink(noted)
-            ok = self.run(build.test(self.jobs), log, build.limit_s)
+            # Meson's factor is for programs; Check has limits for the cases in them.
+            ok = self.run(build.test(self.jobs), log, build.limit_s,
+                          CK_TIMEOUT_MULTIPLIER=str(build.slowness))
             count = count_tests(build)
             if count is None or (ok and not count.passed):
                 log.write("no test ran\n")
