@@ -1,12 +1,5 @@
-/* Flat types: kernels unrolled per shape, the hottest code of the product.
- *
- * A shape is a number of words and a number of strings. The image is copied word by word; then the
- * word of every string, whose place the codec holds, is overwritten with its reference, or, on the
- * way back, with its address. With both numbers known to the compiler nothing is left of the loops.
- *
- * Why so: the message was filled just before. A load that is wider than those stores cannot be
- * served from the store buffer and waits, so the copy must not become a wide one; `word_copy` hides
- * the word from the vectoriser. A string is read once, for its length and for its bytes.
+/* Flat types: the kernels of kernel.h as functions, one per shape, for whoever calls a codec
+ * through its pointers.
  *
  * The room: one check for all short strings. Up to 4 of them advance by 16 bytes each at most, and
  * 64 bytes of slack lie behind `end`; only then the end is compared. `put_any`, for more and for
@@ -14,9 +7,7 @@
  */
 #include "runtime/record/codec_build.h"
 
-#define WORDS_MAX   8
-#define STRINGS_MAX 4
-_Static_assert(STRINGS_MAX * 16 <= 64, "short strings must end in the slack of a block");
+_Static_assert(KERNEL_STRINGS_MAX * 16 <= 64, "short strings must end in the slack of a block");
 
 int64_t codec_put_long(const char *text, char *at, const char *end)
 {
@@ -25,20 +16,6 @@ int64_t codec_put_long(const char *text, char *at, const char *end)
         return -1;
     memcpy(at, text, len + 1);
     return (int64_t)len;
-}
-
-ALWAYS_INLINE void word_copy(char *to, const char *from)
-{
-    uint64_t word = codec_load64(from);
-    __asm__("" : "+r"(word)); /* opaque: two of these are not one of 16 bytes */
-    codec_store64(to, word);
-}
-
-/* What lies between the members of a struct is nobody's, and would make equal values differ. */
-ALWAYS_INLINE void clear_holes(const struct codec *codec, char *at)
-{
-    for (uint32_t i = 0; i < codec->n_holes; i++)
-        codec_store32(at + codec->holes[i], 0);
 }
 
 ALWAYS_INLINE int64_t put_end(char *tail, const char *at, const char *end)
@@ -60,8 +37,8 @@ static __attribute__((noinline)) int64_t put_any(const struct codec *codec, cons
     if (tail > end)
         return CODEC_FULL;
     for (uint32_t i = 0; i < codec->words; i++)
-        word_copy(at + i * 8, image + i * 8);
-    clear_holes(codec, at);
+        kernel_word(at + i * 8, image + i * 8);
+    kernel_clear_holes(codec, at);
     for (uint32_t i = 0; i < codec->n_strings; i++) {
         const struct codec_string *string = &codec->strings[i];
         const char *text = codec_load_pointer(image + string->offset);
@@ -91,9 +68,9 @@ ALWAYS_INLINE int64_t put(const struct codec *codec, const void *message, char *
     if (UNLIKELY(tail > end))
         return CODEC_FULL;
     for (uint32_t i = 0; i < words; i++)
-        word_copy(at + i * 8, image + i * 8);
+        kernel_word(at + i * 8, image + i * 8);
     if (holes)
-        clear_holes(codec, at);
+        kernel_clear_holes(codec, at);
     for (uint32_t i = 0; i < n_strings; i++) {
         const struct codec_string *string = &codec->strings[i];
         const char *text = codec_load_pointer(image + string->offset);
@@ -103,7 +80,7 @@ ALWAYS_INLINE int64_t put(const struct codec *codec, const void *message, char *
         } else if (string->offset == alias->field_offset) {
             ref = codec_alias_ref(alias);
         } else {
-            int32_t len = codec_put_short(text, tail);
+            int32_t len = kernel_put_short(text, tail);
             if (UNLIKELY(len < 0))
                 return put_any(codec, message, record, at, end, alias);
             ref = codec_text_ref((uint32_t)(tail - record), (uint64_t)(uint32_t)len);
@@ -117,18 +94,8 @@ ALWAYS_INLINE int64_t put(const struct codec *codec, const void *message, char *
 ALWAYS_INLINE void *get(const struct codec *codec, const char *record, const char *at,
                         void *message, uint32_t words, uint32_t n_strings)
 {
-    ProtobufCMessage *base = message;
-    char *image = (char *)message + MESSAGE_BASE;
-    base->descriptor = codec->descriptor;
-    base->n_unknown_fields = 0;
-    base->unknown_fields = NULL;
-    for (uint32_t i = 0; i < words; i++)
-        word_copy(image + i * 8, at + i * 8);
-    for (uint32_t i = 0; i < n_strings; i++) {
-        const struct codec_string *string = &codec->strings[i];
-        uint32_t off = codec_load32(at + string->offset);
-        codec_store64(image + string->offset, codec_text_address(record, off, string->fallback));
-    }
+    kernel_get_base(codec, message);
+    kernel_get(codec, record, at, message, words, n_strings);
     return message;
 }
 
@@ -137,14 +104,6 @@ static void *get_any(const struct codec *codec, const char *record, const char *
 {
     return get(codec, record, at, message, codec->words, codec->n_strings);
 }
-
-/* X(words, strings) for every shape that has kernels. */
-#define SHAPES_1(X, words) X(words, 0) X(words, 1)
-#define SHAPES_2(X, words) SHAPES_1(X, words) X(words, 2)
-#define SHAPES_3(X, words) SHAPES_2(X, words) X(words, 3)
-#define SHAPES_4(X, words) SHAPES_3(X, words) X(words, 4)
-#define SHAPES_LOW(X)      SHAPES_1(X, 1) SHAPES_2(X, 2) SHAPES_3(X, 3) SHAPES_4(X, 4)
-#define SHAPES_HIGH(X)     SHAPES_4(X, 5) SHAPES_4(X, 6) SHAPES_4(X, 7) SHAPES_4(X, 8)
 
 /* `put_holes` is for structs that have holes; its sibling need not even ask. */
 #define KERNELS(words, strings)                                                                  \
@@ -165,8 +124,7 @@ static void *get_any(const struct codec *codec, const char *record, const char *
     {                                                                                            \
         return get(codec, record, at, message, words, strings);                                  \
     }
-SHAPES_LOW(KERNELS)
-SHAPES_HIGH(KERNELS)
+KERNEL_SHAPES(KERNELS)
 
 struct kernels {
     codec_put_fn *put;
@@ -177,18 +135,16 @@ struct kernels {
 #define ENTRY(words, strings)                                                    \
     [words][strings] = { put_##words##_##strings, put_holes_##words##_##strings, \
                          get_##words##_##strings },
-static const struct kernels shapes[WORDS_MAX + 1][STRINGS_MAX + 1] = { SHAPES_LOW(ENTRY)
-                                                                           SHAPES_HIGH(ENTRY) };
+static const struct kernels shapes[KERNEL_WORDS_MAX + 1][KERNEL_STRINGS_MAX + 1] = { KERNEL_SHAPES(
+    ENTRY) };
 
 void codec_flat_pick(struct codec *codec)
 {
     codec->put = put_any;
     codec->get = get_any;
-    if (codec->words > WORDS_MAX || codec->n_strings > STRINGS_MAX)
+    if (!kernel_serves(codec))
         return;
     const struct kernels *kernels = &shapes[codec->words][codec->n_strings];
-    if (!kernels->put)
-        return;
     codec->put = codec->n_holes ? kernels->put_holes : kernels->put;
     codec->get = kernels->get;
 }
