@@ -260,6 +260,7 @@ static void find_fast(struct host_app *app)
         const struct host_prototype *prototype = &app->prototypes[pair->subs[0].prototype];
         if (prototype->before || prototype->after || prototype->extra_turn != INSTANCE_NONE)
             continue;
+        pair->stretch = host_stretch_of(pair->route.codec);
         pair->fast = pair->subs[0].on_event;
         pair->fast_prototype = prototype->number;
     }

@@ -55,7 +55,6 @@ static inline void call_begin(struct host_ctx *ctx, struct host_prototype *proto
     ctx->table = &ctx->partition->tables[prototype->number];
     ctx->number = number;
     ctx->kind = (uint8_t)kind;
-    emitter_begin(ctx->emitter);
 }
 
 /* ---- the end of a call --------------------------------------------------------------------- */
@@ -94,8 +93,7 @@ s4_status host_call_end(struct host_ctx *ctx, s4_status returned)
     s4_status status = ctx->failed != S4_OK ? ctx->failed : returned;
     struct host_counters *counters = host_counters(ctx->worker, ctx->app);
     if (ok) {
-        if (ctx->emitter->emitted)
-            count_add(&counters->emitted, ctx->emitter->emitted);
+        count_add(&counters->emitted, emitter_emitted(ctx->emitter));
         emitter_commit(ctx->emitter);
         count_add(&counters->published, ctx->published);
         outputs_end(ctx, true);
@@ -470,7 +468,6 @@ static s4_status find_or_make(struct host_ctx *ctx, struct host_prototype *proto
         }
     }
     if (UNLIKELY(found == INSTANCE_NONE)) {
-        emitter_begin(ctx->emitter);
         return host_instance_make(ctx, prototype, record->key_hash, key, len, number);
     }
     *number = found;

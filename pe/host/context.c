@@ -8,7 +8,7 @@
 
 s4_status host_fail(struct host_ctx *ctx, s4_status status, const char *cause)
 {
-    ctx->touched = 1;
+    ctx->touched |= HOST_TOUCHED;
     if (ctx->failed == S4_OK) {
         ctx->failed = status;
         snprintf(ctx->cause, sizeof ctx->cause, "%s", cause);

@@ -100,7 +100,6 @@ static void make_singletons(struct host_worker *worker, struct host_app *app,
         host_enter(worker, p, worker_now_us(worker->actor));
         struct host_ctx *ctx = &worker->ctx;
         uint32_t number;
-        emitter_begin(ctx->emitter);
         static const char none[32];
         s4_status status = host_instance_make(ctx, prototype, hash_bytes("", 0), none, 0, &number);
         if (status != S4_OK)

@@ -1,10 +1,7 @@
-/* From a run to its instances: the hot loop.
- *
- * What records further on will touch is fetched ahead: the index word of the record
- * HOST_AHEAD_INDEX places on, the entry of the one HOST_AHEAD_ENTRY on, across the runs of a block.
- * Per record: the link is judged, the event is decoded once into the worker's scratch, and handed
- * to each prototype that hears the pair. Clock, counters and memory marks are looked at per run or
- * block.
+/* From a run to its instances. What is plain goes through the hot loop of stretch.c; here is what
+ * surrounds it, and the general way of a record: the link is judged, the event is decoded once into
+ * the worker's scratch, and handed to each prototype that hears the pair. Clock, counters and
+ * memory marks are looked at per run or block.
  */
 #include "pe/host/host_control.h"
 #include "pe/host/host_run.h"
@@ -62,63 +59,14 @@ __attribute__((noinline)) static bool dispatch_slowly(struct host_ctx *ctx,
     return true;
 }
 
-#define BUSY (INSTANCE_WAITING | INSTANCE_QUEUED | INSTANCE_PARKED)
-
-/* The hot path: a pair with one plain handler, an instance that exists and takes events. False: the
- * general way must look. The caller has set the context up for the pair. */
-static inline bool dispatch_fast(struct host_ctx *ctx, const struct host_pair *pair,
-                                 struct instances *table, uint32_t now_ms, uint8_t dirty,
-                                 const struct record *record)
-{
-    uint32_t number =
-        instances_find(table, record->key_hash, record_key(record), record_key_len(record));
-    if (UNLIKELY(number == INSTANCE_NONE))
-        return false;
-    struct instance *instance = instances_at(table, number);
-    const void *event = host_decode(ctx->worker, pair, record);
-    if (UNLIKELY((instance->flags & BUSY) | instance->failures | !event))
-        return false;
-    instance->last_ms = now_ms;
-    instance->flags |= dirty;
-    ctx->number = number;
-    emitter_begin(ctx->emitter);
-    s4_status status = pair->fast(&ctx->pub, instance_state(table, instance), event);
-    if (LIKELY(host_call_is_plain(ctx, status)))
-        host_call_commit(ctx);
-    else
-        host_event_end(ctx, ctx->prototype, number, record, status);
-    return true;
-}
-
 static inline uint8_t next_hop(const struct record *record)
 {
     return (uint8_t)(record->hop + (record->hop < UINT8_MAX));
 }
 
-static inline const struct record *record_at(const char *data, uint16_t offset)
+static inline const struct record *record_at(const struct host_span *span, uint32_t i)
 {
-    return (const struct record *)(const void *)(data + (size_t)offset * 8);
-}
-
-/* What the record will touch, if it is for the same prototype as the one at hand, as most are; if
- * not, nothing is lost but the fetch. Records behind this run in the block's order belong to other
- * partitions, mostly the next to run. */
-static inline const struct instances *table_of(const struct host_app *app,
-                                               const struct record *record, uint32_t prototype)
-{
-    return &app->partitions[record->dst]->tables[prototype];
-}
-
-static inline void fetch_index(const struct host_app *app, const struct record *record,
-                               uint32_t prototype)
-{
-    instances_prefetch_index(table_of(app, record, prototype), record->key_hash);
-}
-
-static inline void fetch_entry(const struct host_app *app, const struct record *record,
-                               uint32_t prototype)
-{
-    instances_prefetch_entry(table_of(app, record, prototype), record->key_hash);
+    return (const struct record *)(const void *)(span->data + (size_t)span->order[i] * 8);
 }
 
 static void sample(struct host_ctx *ctx, const struct record *record, uint64_t started_ns,
@@ -134,11 +82,6 @@ static void sample(struct host_ctx *ctx, const struct record *record, uint64_t s
     atomic_store_explicit(&prototype->sampled_ns, smooth, memory_order_relaxed);
 }
 
-static inline uint32_t first_hearer(const struct host_app *app, const struct record *record)
-{
-    return record->stream < app->n_pairs ? app->pairs[record->stream].subs[0].prototype : 0;
-}
-
 /* Who got how many: counted per stretch of one stream, not per event. */
 static void count_stretch(struct host_ctx *ctx, uint16_t stream, uint32_t n)
 {
@@ -150,52 +93,8 @@ static void count_stretch(struct host_ctx *ctx, uint16_t stream, uint32_t n)
         count_add(&counters->prototypes[pair->subs[s].prototype].events, n);
 }
 
-static inline void fetch_ahead(const struct host_app *app, const char *data, const uint16_t *order,
-                               uint32_t i, uint32_t all, uint32_t hearer)
-{
-    if (UNLIKELY(i + HOST_AHEAD_INDEX >= all))
-        return;
-    fetch_index(app, record_at(data, order[i + HOST_AHEAD_INDEX]), hearer);
-    fetch_entry(app, record_at(data, order[i + HOST_AHEAD_ENTRY]), hearer);
-}
-
-/* A stretch of records of one stream whose pair is fast, from i on; answers where it ends: at n, at
- * another stream, or at a record that needs the general way. */
-HOT static uint32_t stretch_fast(struct host_ctx *ctx, const struct host_pair *pair,
-                                 const char *data, const uint16_t *order, uint32_t i, uint32_t n,
-                                 uint32_t all)
-{
-    struct host_partition *p = ctx->partition;
-    const struct host_app *app = ctx->app;
-    uint32_t hearer = pair->fast_prototype;
-    struct instances *table = &p->tables[hearer];
-    uint32_t now_ms = p->now_ms[hearer];
-    uint16_t stream = pair->route.number;
-    ctx->prototype = &ctx->app->prototypes[hearer];
-    ctx->table = table;
-    ctx->kind = CALL_EVENT;
-    uint8_t dirty = ctx->prototype->dirty_flag;
-    uint8_t hop = record_at(data, order[i])->hop;
-    ctx->emission.hop = next_hop(record_at(data, order[i]));
-    for (; i < n && !ctx->yield; i++) {
-        fetch_ahead(app, data, order, i, all, hearer);
-        const struct record *record = record_at(data, order[i]);
-        if (UNLIKELY(record->stream != stream || !link_is_next(&p->links_in, record)))
-            break;
-        ctx->record = record;
-        if (UNLIKELY(record->hop != hop)) {
-            hop = record->hop;
-            ctx->emission.hop = next_hop(record);
-        }
-        if (UNLIKELY(!dispatch_fast(ctx, pair, table, now_ms, dirty, record)))
-            break;
-        link_count(&p->links_in, record);
-    }
-    return i;
-}
-
 /* One record, the general way. False: the partition stalls. */
-static bool dispatch_one(struct host_ctx *ctx, const struct record *record)
+bool host_dispatch_one(struct host_ctx *ctx, const struct record *record)
 {
     struct host_partition *p = ctx->partition;
     if (!p->resuming) {
@@ -210,50 +109,33 @@ static bool dispatch_one(struct host_ctx *ctx, const struct record *record)
     return dispatch_slowly(ctx, record);
 }
 
-/* The records [i, n) of a run; order[n..all) are those of later runs. Above the hard memory mark a
- * run ends early at a record that filled a block, so that its app is paused in time. */
-static uint32_t dispatch_group(struct host_ctx *ctx, const char *data, const uint16_t *order,
-                               uint32_t i, uint32_t n, uint32_t all)
+/* The records of a run from i on. Above the hard memory mark a run ends early at a record that
+ * filled a block, so that its app is paused in time. */
+static uint32_t dispatch(struct host_ctx *ctx, const struct host_span *span, uint32_t i)
 {
     const struct host_app *app = ctx->app;
-    while (i < n && !ctx->yield) {
-        const struct record *record = record_at(data, order[i]);
+    bool stalls = false;
+    while (i < span->n && !ctx->yield && !stalls) {
+        const struct record *record = record_at(span, i);
         uint16_t stream = record->stream;
         uint32_t start = i;
-        if (stream < app->n_pairs && app->pairs[stream].fast && !ctx->partition->resuming)
-            i = stretch_fast(ctx, &app->pairs[stream], data, order, i, n, all);
-        bool stalls = false;
-        if (i < n && !ctx->yield && (i == start || record_at(data, order[i])->stream == stream)) {
-            fetch_ahead(app, data, order, i, all, first_hearer(app, record));
-            stalls = !dispatch_one(ctx, record_at(data, order[i]));
+        if (stream < app->n_pairs && app->pairs[stream].stretch && !ctx->partition->resuming) {
+            i = app->pairs[stream].stretch(ctx, &app->pairs[stream], span, i);
+            stalls = ctx->partition->base.stalled;
+        } else {
+            stalls = !host_dispatch_one(ctx, record);
             i += !stalls;
         }
         count_stretch(ctx, stream, i - start);
-        if (stalls)
-            break;
     }
     return i;
 }
 
-/* The head start that a block's first records need. */
-static void fetch_first(const struct host_app *app, const char *data, const uint16_t *order,
-                        uint32_t all)
-{
-    uint32_t hearer = first_hearer(app, record_at(data, order[0]));
-    uint32_t n = (uint32_t)size_min(all, HOST_AHEAD_INDEX);
-    for (uint32_t i = 0; i < n; i++)
-        fetch_index(app, record_at(data, order[i]), hearer);
-    n = (uint32_t)size_min(all, HOST_AHEAD_ENTRY);
-    for (uint32_t i = 0; i < n; i++)
-        fetch_entry(app, record_at(data, order[i]), hearer);
-}
-
-static uint32_t dispatch_timed(struct host_ctx *ctx, const char *data, const uint16_t *order,
-                               uint32_t i, uint32_t n, uint32_t all)
+static uint32_t dispatch_timed(struct host_ctx *ctx, const struct host_span *span, uint32_t i)
 {
     uint64_t started_ns = host_now_ns();
-    uint32_t end = dispatch_group(ctx, data, order, i, n, all);
-    sample(ctx, record_at(data, order[i]), started_ns, end - i);
+    uint32_t end = dispatch(ctx, span, i);
+    sample(ctx, record_at(span, i), started_ns, end - i);
     return end;
 }
 
@@ -268,17 +150,19 @@ static uint32_t run_records(void *user, struct partition *base, struct run *run)
     }
     uint32_t from = run->done;
     uint32_t i = from;
-    const char *data = run_data(run);
-    const uint16_t *order = run_order(run);
-    uint32_t all = run_behind(run);
-    uint32_t n = run->count - i > BUDGET_DEFAULT ? i + BUDGET_DEFAULT : run->count; /* a turn */
+    const struct host_span span = {
+        .data = run_data(run),
+        .order = run_order(run),
+        .n = run->count - i > BUDGET_DEFAULT ? i + BUDGET_DEFAULT : run->count, /* a turn */
+        .next_n = run->count + run_next_count(run),
+    };
     host_enter(worker, p, worker_now_us(worker->actor));
     if (run->first == 0 && i == 0)
-        fetch_first(p->app, data, order, all);
+        host_fetch_first(p->app, &span, 0);
     if (UNLIKELY(worker->runs++ % HOST_SAMPLE == 0))
-        i = dispatch_timed(ctx, data, order, i, n, all);
+        i = dispatch_timed(ctx, &span, i);
     else
-        i = dispatch_group(ctx, data, order, i, n, all);
+        i = dispatch(ctx, &span, i);
     asan_poison(worker->event, HOST_EVENT_SIZE); /* an event is valid until its handler returns */
     ctx->record = NULL;
     count_add(&host_counters(worker, p->app)->applied, i - from);

@@ -64,13 +64,12 @@ s4_status feeder_give(struct feeder *feeder, const struct value *event)
     return S4_OK;
 }
 
-/* Events that give one record each only count in emitter->emitted; what stands there is settled
+/* Events that give one record each only count in emitter_emitted; what stands there is settled
  * before and after an event that may give several, which is a call of its own. */
 static void settle(struct host_ctx *ctx)
 {
-    ctx->feeder->given += ctx->emitter->emitted;
+    ctx->feeder->given += emitter_emitted(ctx->emitter);
     emitter_commit(ctx->emitter);
-    emitter_begin(ctx->emitter);
 }
 
 void host_source_emits(struct host_ctx *ctx)
@@ -83,7 +82,7 @@ void host_source_emitted(struct host_ctx *ctx, s4_status status)
 {
     if (status != S4_OK)
         emitter_rollback(ctx->emitter);
-    ctx->emitter->emitted = 0;
+    ctx->emitter->left = ctx->emitter->emits_max;
     ctx->feeder->given += status == S4_OK;
     settle(ctx);
 }
@@ -101,7 +100,6 @@ static s4_status step_source(struct engine *engine, struct feeder *feeder)
     ctx->emission = (struct emission){ .time = feeder->now_us, .flags = RECORD_INJECTED };
     ctx->run_us = feeder->now_us;
     uint64_t before = feeder->given;
-    emitter_begin(ctx->emitter);
     host_running = ctx;
     s4_status status = app->code->source(&ctx->pub, FEED_BUDGET);
     host_running = NULL;

@@ -26,14 +26,13 @@
 #include "runtime/base/mem.h"
 #include "runtime/base/rng.h"
 
-#define HOST_AHEAD_INDEX  16        /* records ahead whose index word is fetched */
-#define HOST_AHEAD_ENTRY  8         /* and whose entry is */
 #define HOST_SAMPLE       256       /* one run in so many is timed */
 #define HOST_FEED_WINDOW  (4 * MIB) /* of an app's blocks on their way, before its feeds wait */
 #define HOST_COPIED_PART  2    /* of the soft mark: for what all apps' records copied out hold */
 #define HOST_CATCH_UP_MAX 4096 /* see host_time_moves */
 #define HOST_NEVER        UINT64_MAX
 #define HOST_END_OF_TIME  (UINT64_MAX - 1)
+#define HOST_TOUCHED      4u /* a service did or failed something */
 #define HOST_CAUSE_MAX    256
 #define HOST_EVENT_SIZE   (SCHEMA_IMAGE_MAX + MESSAGE_BASE)
 #define HOST_OUTPUTS_MAX  64 /* one bit each in a call's mask */
@@ -70,11 +69,28 @@ struct host_subscription {
     event_fn *on_event;
 };
 
+struct host_ctx;
+struct host_pair;
+
+/* Records of one block in the order of their partitions: those of a run, and behind them those of
+ * the runs that follow. */
+struct host_span {
+    const char *data;
+    const uint16_t *order; /* their places, in units of 8 bytes */
+    uint32_t n;            /* the run ends here */
+    uint32_t next_n;       /* and the next one here */
+};
+
+/* Runs a stretch of a pair's records; answers where it ends (stretch.c). */
+typedef uint32_t host_stretch_fn(struct host_ctx *ctx, const struct host_pair *pair,
+                                 const struct host_span *span, uint32_t i);
+
 struct host_pair {
     struct route route;
     codec_get_fn *get;
-    event_fn *fast; /* its only handler, if nothing stands between an event and it (no TTL,
-                       trigger, output by events or small budget); else NULL */
+    host_stretch_fn *stretch; /* if nothing stands between an event and its only handler (no TTL,
+                                 trigger, output by events or small budget); else NULL */
+    event_fn *fast;           /* that handler */
     uint32_t fast_prototype;
     bool plain; /* the type decodes without the arena */
     uint32_t stream;
@@ -296,11 +312,11 @@ struct host_ctx {
     uint8_t kind;
     bool asked;
     bool wait;
-    bool yield;               /* memory is above the hard mark: the run goes on later */
-    uint32_t touched;         /* a service did or failed what the call's end must know */
-    s4_status failed;         /* the first failure of a service in this call */
-    uint64_t outputs;         /* bit per output that this call published to */
-    uint32_t published;       /* rows of this call */
+    bool yield;         /* memory is above the hard mark: the run goes on later */
+    uint32_t touched;   /* what the call's end must know: HOST_TOUCHED, and the emitter's bits */
+    s4_status failed;   /* the first failure of a service in this call */
+    uint64_t outputs;   /* bit per output that this call published to */
+    uint32_t published; /* rows of this call */
     struct request_job *jobs; /* asked in this call, newest first */
     struct emission emission;
     uint64_t run_us;             /* the time of events that have none of their own */

@@ -43,16 +43,17 @@ s4_status host_call_end(struct host_ctx *ctx, s4_status returned);
 /* Did the call do nothing but emit, and succeed? The hot path asks only this. */
 static inline bool host_call_is_plain(const struct host_ctx *ctx, s4_status returned)
 {
-    return ((uint32_t)returned | ctx->touched) == 0;
+    return ((uint32_t)returned | (ctx->touched & ~(uint32_t)EMITTER_WROTE)) == 0;
 }
 
 /* The end of such a call. */
 static inline void host_call_commit(struct host_ctx *ctx)
 {
     struct emitter *emitter = ctx->emitter;
-    if (emitter->emitted == 0)
+    if (LIKELY(ctx->touched == 0))
         return;
-    count_add(&host_counters(ctx->worker, ctx->app)->emitted, emitter->emitted);
+    ctx->touched = 0;
+    count_add(&host_counters(ctx->worker, ctx->app)->emitted, emitter_emitted(emitter));
     emitter_commit(emitter);
 }
 
@@ -102,10 +103,18 @@ extern const struct worker_ops host_worker_ops;
  * It ends the turn.
  */
 void host_run_end(struct host_ctx *ctx);
+/* One record, the general way. False: the partition stalls. */
+bool host_dispatch_one(struct host_ctx *ctx, const struct record *record);
 /* Decodes a record into the worker's scratch; NULL: out of memory. */
 const void *host_decode(struct host_worker *worker, const struct host_pair *pair,
                         const struct record *record);
 uint64_t host_now_ns(void); /* for samples only */
+
+/* ---- stretch.c ----------------------------------------------------------------------------- */
+
+host_stretch_fn *host_stretch_of(const struct codec *codec);
+/* The head start that a block's first records need. */
+void host_fetch_first(const struct host_app *app, const struct host_span *span, uint32_t i);
 
 /* ---- waiting.c, requests.c, queries.c ------------------------------------------------------ */
 

@@ -131,7 +131,6 @@ static s4_status hand_over(struct engine *engine, struct injection *injection)
         slot_of_hash(hash_bytes(&batch->producer, sizeof batch->producer), engine->map.slots);
     struct emission emission = { .time = now_us };
     emitter->now_us = now_us;
-    emitter_begin(emitter);
     s4_status status = emitter_emit_raw(emitter, STREAM_INJECT, slot, &emission, "", 0,
                                         injection->bytes.data, injection->bytes.size);
     if (status != S4_OK) {
@@ -265,7 +264,6 @@ static void send_probes(struct host_ctx *ctx, const uint32_t *links_before, stru
         if (p->links_out[slot] == links_before[slot])
             continue;
         struct emission emission = { .time = p->now_us, .hop = 1 };
-        emitter_begin(ctx->emitter);
         if (emitter_emit_raw(ctx->emitter, STREAM_PROBE, (uint16_t)slot, &emission, "", 0, &body,
                              sizeof body) != S4_OK) {
             emitter_rollback(ctx->emitter);
@@ -307,7 +305,6 @@ static void probe_came(struct host_ctx *ctx, const struct record *record)
     struct probe_body body;
     memcpy(&body, record_attributes(record), sizeof body);
     struct emission emission = { .time = ctx->partition->now_us, .hop = 2 };
-    emitter_begin(ctx->emitter);
     s4_status status = emitter_emit_raw(ctx->emitter, STREAM_PROBED, (uint16_t)body.origin,
                                         &emission, "", 0, &body, sizeof body);
     CHECK(status == S4_OK);

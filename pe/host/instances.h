@@ -105,17 +105,21 @@ static inline uint32_t instances_tag(uint64_t hash)
 
 /* Equality of keys of the same length. Both may be read 16 bytes beyond their end: the entry's
  * bytes and the record's bytes go on. */
-static inline bool instances_key_equal(const char *a, const char *b, size_t len)
+static inline bool instances_short_equal(const char *a, const char *b, size_t len) /* up to 16 */
 {
 #if !ASAN
-    if (LIKELY(len <= 16)) {
-        __m128i x = _mm_loadu_si128((const void *)a);
-        __m128i y = _mm_loadu_si128((const void *)b);
-        uint32_t same = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(x, y));
-        return (~same & ((1u << len) - 1u)) == 0;
-    }
-#endif
+    __m128i x = _mm_loadu_si128((const void *)a);
+    __m128i y = _mm_loadu_si128((const void *)b);
+    uint32_t same = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(x, y));
+    return (same | ~0u << len) == ~0u;
+#else
     return memcmp(a, b, len) == 0;
+#endif
+}
+
+static inline bool instances_key_equal(const char *a, const char *b, size_t len)
+{
+    return LIKELY(len <= 16) ? instances_short_equal(a, b, len) : memcmp(a, b, len) == 0;
 }
 
 uint32_t instances_find_old(const struct instances *table, uint64_t hash, const char *key,

@@ -92,7 +92,7 @@ s4_status host_publish(s4_ctx *pub, const s4_output *handle, const ProtobufCMess
     if (row->descriptor != output->type->descriptor)
         return output_failed(ctx, output, S4_TYPE, "publish to");
     ctx->outputs |= UINT64_C(1) << number;
-    ctx->touched = 1;
+    ctx->touched |= HOST_TOUCHED;
     s4_status status = publish_row(ctx, output, &ctx->partition->outputs[number], row);
     if (UNLIKELY(status != S4_OK))
         return output_failed(ctx, output, status, "publish to");
@@ -110,7 +110,7 @@ s4_status host_unpublish(s4_ctx *pub, const s4_output *handle, const ProtobufCMe
     if (!output->table)
         return output_failed(ctx, output, S4_TYPE, "unpublish from a log,");
     ctx->outputs |= UINT64_C(1) << number;
-    ctx->touched = 1;
+    ctx->touched |= HOST_TOUCHED;
     const struct key_at *key;
     s4_status status = row_key(ctx, output, row, &key);
     if (status == S4_OK)

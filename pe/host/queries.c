@@ -19,7 +19,6 @@ void host_query_run(struct host_ctx *ctx, struct host_query *query, uint32_t num
     ctx->number = number;
     ctx->kind = CALL_QUERY;
     ctx->replied = false;
-    emitter_begin(ctx->emitter);
     const void *state = instance_state(table, instances_at(table, number));
     ctx->pub.host = &host_services_quiet;
     s4_status status = prototype->of->query(&ctx->pub, state);

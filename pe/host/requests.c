@@ -96,7 +96,6 @@ static void call_answer(struct host_ctx *ctx, struct request_job *job, uint32_t 
     ctx->table = table;
     ctx->number = number;
     ctx->kind = CALL_ANSWER;
-    emitter_begin(ctx->emitter);
     answer_fn *fn = prototype->answers[job->request];
     s4_status status =
         host_call_end(ctx, fn(&ctx->pub, instance_state(table, instance), job->status, answer));
@@ -193,7 +192,7 @@ s4_status host_ask(struct host_ctx *ctx, const s4_request *request,
     job->next = ctx->jobs;
     ctx->jobs = job;
     ctx->asked = true;
-    ctx->touched = 1;
+    ctx->touched |= HOST_TOUCHED;
     return S4_OK;
 }
 

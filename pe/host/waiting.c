@@ -123,7 +123,6 @@ void host_timer_call(struct host_ctx *ctx, struct host_prototype *prototype, uin
     ctx->table = table;
     ctx->number = number;
     ctx->kind = CALL_TIMER;
-    emitter_begin(ctx->emitter);
     void *state = instance_state(table, instances_at(table, number));
     s4_status status = host_call_end(ctx, prototype->of->timer(&ctx->pub, state, id));
     if (status == S4_OK)

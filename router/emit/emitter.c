@@ -1,47 +1,40 @@
-/* Writes records; see the header. The hot path is emit_text: one text of the event is its key,
- * which is the commonest subscription by far. The key's bytes are found, copied into the record and
- * hashed; the codec then refers to them there instead of writing the text again.
+/* Writes records; see the header. What is hot is in emit_text.c; this is every other way: blocks
+ * that are full, keys of any kind, values, what a failed call takes back.
  *
  * A record is written straight into the open block of its destination. When it does not fit, the
  * block is sealed and a fresh one opened; a record that does not fit a fresh block travels alone in
  * a block of its own.
  */
-#include "router/emit/emitter.h"
-
-#include <emmintrin.h>
+#include "router/emit/emitter_inside.h"
 
 #include "runtime/base/hash.h"
 #include "runtime/base/mem.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define PLAIN_LOADS 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
-    __has_feature(memory_sanitizer)
-#define PLAIN_LOADS 1
-#endif
-#endif
-
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
-#define PAGE          4096u
 #define OVERSIZE_MIN  (128 * KIB)
-#define TEXT_HEAD_MAX (sizeof(struct record) + 32) /* header and the room of a key of 16 bytes */
 
 s4_status emitter_init(struct emitter *emitter, const struct emitter_options *options,
                        uint32_t emits_max)
 {
-    *emitter = (struct emitter){ .options = *options, .emits_max = emits_max };
+    const struct slot_map *map = options->map;
+    *emitter = (struct emitter){ .options = *options, .emits_max = emits_max, .left = emits_max };
+    emitter->call = 1;
     emitter->sealed_end = &emitter->sealed;
     emitter->touched = options->touched ? options->touched : &emitter->untold;
-    emitter->workers = options->map->worker;
-    emitter->slots = options->map->slots;
+    emitter->slots = map->slots;
     keys_init(&emitter->keys);
     emitter->open = mem_calloc(options->workers, sizeof *emitter->open);
     emitter->marks = mem_calloc(options->workers, sizeof *emitter->marks);
-    if (emitter->open && emitter->marks)
-        return S4_OK;
-    emitter_fini(emitter);
-    return S4_NO_MEMORY;
+    emitter->at_slot = mem_calloc(map->slots, sizeof *emitter->at_slot);
+    if (!emitter->open || !emitter->marks || !emitter->at_slot) {
+        emitter_fini(emitter);
+        return S4_NO_MEMORY;
+    }
+    for (uint32_t w = 0; w < options->workers; w++)
+        emitter->open[w].worker = (uint16_t)w;
+    for (uint32_t slot = 0; slot < map->slots; slot++)
+        emitter->at_slot[slot] = &emitter->open[map->worker[slot]];
+    return S4_OK;
 }
 
 void emitter_fini(struct emitter *emitter)
@@ -51,6 +44,7 @@ void emitter_fini(struct emitter *emitter)
             block_release(emitter->open[w].block);
     mem_free(emitter->open);
     mem_free(emitter->marks);
+    mem_free(emitter->at_slot);
     keys_fini(&emitter->keys);
     *emitter = (struct emitter){ 0 };
 }
@@ -64,26 +58,44 @@ static void count_begun(struct emitter *emitter)
                           memory_order_release); /* pairs with the drain's read */
 }
 
-static struct block *open_block(struct emitter *emitter, uint16_t worker, size_t capacity)
+/* The block that a destination has open from now on. */
+static void open_set(struct emitter_open *open, struct block *block)
+{
+    open->block = block;
+    open->at = block ? block->data + block->used : NULL;
+    open->end = block ? block->data + block->capacity : NULL;
+    open->count = block ? block->count : 0;
+}
+
+/* Tells the block what only its destination knew. */
+static void open_sync(const struct emitter_open *open)
+{
+    if (!open->block)
+        return;
+    open->block->used = (uint32_t)(open->at - open->block->data);
+    open->block->count = open->count;
+}
+
+static struct block *open_block(struct emitter *emitter, struct emitter_open *open, size_t capacity)
 {
     struct block *block = block_take(emitter->options.pool, capacity);
     if (!block)
         return NULL;
     block->app = emitter->options.app;
-    block->worker = worker;
-    block->hops = 0;
+    block->worker = open->worker;
     block->opened_us = emitter->now_us;
     count_begun(emitter);
-    emitter->open[worker].block = block;
+    open_set(open, block);
     emitter->n_open++;
     return block;
 }
 
 /* A full block leaves with the commit of the call that filled it. */
-static void seal(struct emitter *emitter, uint16_t worker)
+static void seal(struct emitter *emitter, struct emitter_open *open)
 {
-    struct block *block = emitter->open[worker].block;
-    emitter->open[worker].block = NULL;
+    struct block *block = open->block;
+    open_sync(open);
+    open_set(open, NULL);
     emitter->n_open--;
     block->next = NULL;
     *emitter->sealed_end = block;
@@ -108,28 +120,9 @@ bool emitter_flush(struct emitter *emitter)
         return false;
     for (uint32_t w = 0; w < emitter->options.workers; w++)
         if (emitter->open[w].block)
-            seal(emitter, (uint16_t)w);
+            seal(emitter, &emitter->open[w]);
     emitter_send_sealed(emitter);
     return true;
-}
-
-static void note_mark(struct emitter *emitter, struct emitter_open *open, uint16_t worker)
-{
-    open->call = emitter->call;
-    emitter->marks[emitter->n_marks++] = (struct emitter_mark){
-        .block = open->block,
-        .used = open->block ? open->block->used : 0,
-        .count = open->block ? open->block->count : 0,
-        .worker = worker,
-    };
-}
-
-/* The first write of a call to a destination notes what was there before. */
-static inline void mark(struct emitter *emitter, uint16_t worker)
-{
-    struct emitter_open *open = &emitter->open[worker];
-    if (open->call != emitter->call)
-        note_mark(emitter, open, worker);
 }
 
 /* ---- taking back --------------------------------------------------------------------------- */
@@ -165,12 +158,13 @@ static void drop(struct emitter *emitter, struct block *block)
 void emitter_rollback(struct emitter *emitter)
 {
     for (uint32_t i = 0; i < emitter->n_marks; i++) {
-        uint16_t worker = emitter->marks[i].worker;
-        struct block *open = emitter->open[worker].block;
-        if (open && !mark_of(emitter, open)) { /* opened in this call */
-            emitter->open[worker].block = NULL;
+        struct emitter_open *open = emitter->marks[i].open;
+        struct block *block = open->block;
+        open_sync(open);
+        if (block && !mark_of(emitter, block)) { /* opened in this call */
+            open_set(open, NULL);
             emitter->n_open--;
-            drop(emitter, open);
+            drop(emitter, block);
         }
     }
     struct block *block = emitter->sealed;
@@ -179,7 +173,7 @@ void emitter_rollback(struct emitter *emitter)
     while (block) { /* sealed in this call: open again what was open, drop the rest */
         struct block *next = block->next;
         if (mark_of(emitter, block)) {
-            emitter->open[block->worker].block = block;
+            open_set(&emitter->open[block->worker], block);
             emitter->n_open++;
         } else {
             drop(emitter, block);
@@ -188,11 +182,14 @@ void emitter_rollback(struct emitter *emitter)
     }
     for (uint32_t i = 0; i < emitter->n_marks; i++) {
         const struct emitter_mark *m = &emitter->marks[i];
-        if (m->block)
-            cut(emitter, m->block, m->used, m->count);
+        if (!m->block || m->open->block != m->block)
+            continue; /* none was open, or it was empty and went for a larger one */
+        cut(emitter, m->block, m->used, m->count);
+        open_set(m->open, m->block);
     }
+    emitter->call++;
+    emitter->left = emitter->emits_max;
     emitter->n_marks = 0;
-    emitter->emitted = 0;
 }
 
 /* ---- records ------------------------------------------------------------------------------- */
@@ -204,7 +201,6 @@ struct head {
     uint64_t hash;
     uint16_t stream;
     uint16_t slot;
-    bool wide; /* the key is at most 16 bytes, and 16 may be read */
 };
 
 /* Writes header and key at `at`, where room for them was checked; answers where attributes go. */
@@ -222,72 +218,65 @@ static inline char *put_head(struct emitter *emitter, const struct head *head,
     char *key = at + sizeof *record;
     uint16_t len = (uint16_t)head->key_len;
     memcpy(key, &len, sizeof len);
-    if (LIKELY(head->wide))
-        _mm_storeu_si128((void *)(key + 2), _mm_loadu_si128((const void *)head->key));
-    else
-        memcpy(key + 2, head->key, head->key_len);
+    memcpy(key + 2, head->key, head->key_len);
     /* The NUL and the padding: at most 8 bytes, and what lies behind is written next. */
     memset(key + 2 + head->key_len, 0, 8);
     return key + record_key_room(head->key_len);
 }
 
-static inline void finish(struct emitter *emitter, struct block *block, struct record *record,
-                          size_t len, const struct emission *emission)
+static inline void finish(struct emitter *emitter, struct emitter_open *open, struct record *record,
+                          size_t len)
 {
     record->len = (uint32_t)len;
     record->seq = ++emitter->links[record->dst];
-    block->used += (uint32_t)len;
-    block->count++;
-    if (emission->hop > block->hops)
-        block->hops = emission->hop;
-    emitter->emitted++;
+    open->at += len;
+    open->count++;
+    emitter->left--;
 }
 
 /* Puts the attributes of a record: of a struct, of a value, or raw bytes. */
 typedef int64_t put_attributes(const void *source, char *record, char *at, char *end,
                                const struct head *head);
 
-/* Tries to write a record into a block. CODEC_FULL: no room there. */
-ALWAYS_INLINE int64_t try_record(struct emitter *emitter, struct block *block,
+/* Tries to write a record into the open block. CODEC_FULL: no room there. */
+ALWAYS_INLINE int64_t try_record(struct emitter *emitter, struct emitter_open *open,
                                  const struct head *head, const struct emission *emission,
                                  put_attributes *put, const void *source)
 {
-    char *at = block->data + block->used;
-    char *end = block->data + block->capacity;
+    char *at = open->at;
     size_t need = sizeof(struct record) + record_key_room(head->key_len);
-    if (need > (size_t)(end - at))
+    if (need > (size_t)(open->end - at))
         return CODEC_FULL;
     char *attributes = put_head(emitter, head, emission, at);
-    int64_t n = put(source, at, attributes, end, head);
+    int64_t n = put(source, at, attributes, open->end, head);
     if (n < 0)
         return n;
-    mark(emitter, block->worker);
-    finish(emitter, block, (struct record *)(void *)at, need + (size_t)n, emission);
+    finish(emitter, open, (struct record *)(void *)at, need + (size_t)n);
     return n;
 }
 
 /* The slow way: a fresh block, then blocks of growing size for a record that fits none. */
-__attribute__((noinline)) static s4_status put_in_fresh(struct emitter *emitter, uint16_t worker,
-                                                        const struct head *head,
-                                                        const struct emission *emission,
-                                                        put_attributes *put, const void *source)
+__attribute__((noinline)) static s4_status
+put_in_fresh(struct emitter *emitter, struct emitter_open *open, const struct head *head,
+             const struct emission *emission, put_attributes *put, const void *source)
 {
-    mark(emitter, worker);
-    if (emitter->open[worker].block && emitter->open[worker].block->count > 0)
-        seal(emitter, worker);
+    if (open->block && open->count > 0)
+        seal(emitter, open);
     size_t ordinary = block_pool_block_size(emitter->options.pool);
     for (size_t size = ordinary;;) {
-        struct block *block = emitter->open[worker].block;
-        if (!block && !(block = open_block(emitter, worker, size)))
+        struct block *block = open->block;
+        if (!block && !(block = open_block(emitter, open, size)))
             return S4_NO_MEMORY;
-        int64_t n = try_record(emitter, block, head, emission, put, source);
+        block->hops = emission->hop;
+        int64_t n = try_record(emitter, open, head, emission, put, source);
         if (n >= 0) {
             if (size > ordinary)
-                seal(emitter, worker);
+                seal(emitter, open);
             return S4_OK;
         }
-        emitter->open[worker].block = NULL;
+        open_set(open, NULL);
         emitter->n_open--;
+        block->used = block->count = 0;
         drop(emitter, block);
         if (n != CODEC_FULL || size >= RECORD_MAX)
             return S4_TOO_LARGE;
@@ -300,19 +289,18 @@ ALWAYS_INLINE s4_status put_record(struct emitter *emitter, const struct head *h
                                    const struct emission *emission, put_attributes *put,
                                    const void *source)
 {
-    if (UNLIKELY(emitter->emitted >= emitter->emits_max))
+    if (UNLIKELY(emitter->left == 0))
         return S4_FULL;
-    uint16_t worker = emitter->workers[head->slot];
-    struct block *block = emitter->open[worker].block;
-    if (LIKELY(block != NULL)) {
-        mark(emitter, worker);
-        int64_t n = try_record(emitter, block, head, emission, put, source);
+    struct emitter_open *open = emitter->at_slot[head->slot];
+    emitter_mark(emitter, open, emission);
+    if (LIKELY(open->block != NULL)) {
+        int64_t n = try_record(emitter, open, head, emission, put, source);
         if (LIKELY(n >= 0))
             return S4_OK;
         if (n != CODEC_FULL)
             return S4_TOO_LARGE;
     }
-    return put_in_fresh(emitter, worker, head, emission, put, source);
+    return put_in_fresh(emitter, open, head, emission, put, source);
 }
 
 /* ---- sources of attributes ----------------------------------------------------------------- */
@@ -415,20 +403,6 @@ static s4_status put_keyless(struct emitter *emitter, const struct route *route,
     return S4_OK;
 }
 
-/* The length of a text of less than 16 bytes whose 16 bytes do not cross a page; else 16. */
-static inline size_t short_text_len(const char *text)
-{
-#ifndef PLAIN_LOADS
-    if (LIKELY(((uintptr_t)text & (PAGE - 1)) <= PAGE - 16)) {
-        __m128i bytes = _mm_loadu_si128((const void *)text);
-        uint32_t nuls = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_setzero_si128()));
-        if (LIKELY(nuls != 0))
-            return (size_t)__builtin_ctz(nuls);
-    }
-#endif
-    return 16;
-}
-
 __attribute__((noinline, cold)) static s4_status
 note_failure(struct emitter *emitter, const struct route *route, s4_status status)
 {
@@ -436,16 +410,15 @@ note_failure(struct emitter *emitter, const struct route *route, s4_status statu
         emitter->failed = status;
         emitter->failed_route = route;
     }
-    *emitter->touched = 1;
+    *emitter->touched |= EMITTER_FAILED;
     return status;
 }
 
-/* The general way for a text that is a key. */
-__attribute__((noinline)) static s4_status emit_text_slowly(struct emitter *emitter,
-                                                            const struct route *route,
-                                                            const struct emission *emission,
-                                                            const char *text, const void *message)
+s4_status emit_text_slowly(struct emitter *emitter, const struct route *route,
+                           const struct emission *emission, const void *message)
 {
+    const char *text;
+    memcpy(&text, (const char *)message + MESSAGE_BASE + route->text_offset, sizeof text);
     if (!text)
         return note_absent(emitter);
     size_t len = strlen(text);
@@ -458,57 +431,6 @@ __attribute__((noinline)) static s4_status emit_text_slowly(struct emitter *emit
     struct message_source source = { .route = route, .message = message };
     s4_status status = put_record(emitter, &head, emission, put_message, &source);
     return status == S4_OK ? S4_OK : note_failure(emitter, route, status);
-}
-
-/* The hot path: the key is one short text of the event, and the destination's block has room. Text
- * and header are written as in put_head; what is checked and counted is what put_record does. */
-HOT static s4_status emit_text(struct emitter *emitter, const struct route *route,
-                               const struct emission *emission, const void *message)
-{
-    const char *text;
-    memcpy(&text, (const char *)message + MESSAGE_BASE + route->text_offset, sizeof text);
-    size_t len = LIKELY(text != NULL) ? short_text_len(text) : 16;
-    if (UNLIKELY(len >= 16))
-        return emit_text_slowly(emitter, route, emission, text, message);
-    uint64_t hash = hash_bytes(text, len);
-    uint16_t slot = slot_of_hash(hash, emitter->slots);
-    struct emitter_open *open = &emitter->open[emitter->workers[slot]];
-    struct block *block = open->block;
-    if (UNLIKELY(!block || emitter->emitted >= emitter->emits_max ||
-                 block->used + TEXT_HEAD_MAX > block->capacity))
-        return emit_text_slowly(emitter, route, emission, text, message);
-    if (UNLIKELY(open->call != emitter->call))
-        note_mark(emitter, open, emitter->workers[slot]);
-    if (UNLIKELY(emission->hop > block->hops))
-        block->hops = emission->hop;
-    char *at = block->data + block->used;
-    struct record *record = (struct record *)(void *)at;
-    uint16_t key_len = (uint16_t)len;
-    memcpy(at + sizeof *record, &key_len, sizeof key_len);
-    _mm_storeu_si128((void *)(at + sizeof *record + 2), _mm_loadu_si128((const void *)text));
-    memset(at + sizeof *record + 2 + len, 0, 8);
-    size_t size = sizeof *record + record_key_room(len);
-    struct codec_alias alias = { .field_offset = route->text_offset,
-                                 .off = sizeof *record + 2,
-                                 .len = (uint32_t)len };
-    record->key_hash = hash;
-    record->stream = route->number;
-    record->src = emitter->src;
-    record->dst = slot;
-    record->time = emission->time;
-    record->flags = emission->flags;
-    record->hop = emission->hop;
-    int64_t n =
-        route->put(route->codec, message, at, at + size, block->data + block->capacity, &alias);
-    if (UNLIKELY(n < 0))
-        return emit_text_slowly(emitter, route, emission, text, message);
-    size += (size_t)n;
-    record->len = (uint32_t)size;
-    record->seq = ++emitter->links[record->dst];
-    block->used += (uint32_t)size;
-    block->count++;
-    emitter->emitted++;
-    return S4_OK;
 }
 
 static s4_status emit_to_all(struct emitter *emitter, const struct route *route,
@@ -532,7 +454,7 @@ void route_init(struct route *route)
 {
     bool text = route->kind == ROUTE_KEYED && route->spec.text_offset != FIELD_NONE;
     route->text_offset = text ? route->spec.text_offset : FIELD_NONE;
-    route->emit = text ? emit_text : emit_any;
+    route->emit = text ? emit_text_pick(route) : emit_any;
 }
 
 s4_status emitter_emit_value(struct emitter *emitter, const struct route *route,

@@ -1,9 +1,9 @@
 /* The emitter: turns an event into records in the open blocks of the workers that own its keys.
  *
  * One per app and thread that emits (a worker, an intake). What one call of a handler emits is
- * taken back whole if the call fails: emitter_begin, emits, then emitter_commit or
- * emitter_rollback; blocks that fill up in between leave only with the commit. Records are numbered
- * per link as they are written (link.h). Owner thread only.
+ * taken back whole if the call fails: emits, then emitter_commit or emitter_rollback, and with that
+ * the next call begins; blocks that fill up in between leave only with the commit. Records are
+ * numbered per link as they are written (link.h). Owner thread only.
  */
 #ifndef ROUTER_EMIT_EMITTER_H
 #define ROUTER_EMIT_EMITTER_H
@@ -25,11 +25,11 @@ typedef s4_status route_emit_fn(struct emitter *emitter, const struct route *rou
                                 const struct emission *emission, const void *message);
 
 struct route {
-    uint16_t number; /* of the pair: the record's stream */
+    route_emit_fn *emit; /* what emitter_emit calls for it; by route_init */
+    uint16_t number;     /* of the pair: the record's stream */
     uint8_t kind;
     uint16_t slot;             /* ROUTE_SLOT: where the singleton lives */
     uint32_t text_offset;      /* the spec's */
-    route_emit_fn *emit;       /* what emitter_emit calls for it; by route_init */
     const struct codec *codec; /* of the stream's type */
     codec_put_fn *put;
     struct key_spec spec; /* ROUTE_KEYED */
@@ -38,12 +38,19 @@ struct route {
 /* Chooses what emits, once the rest is set. */
 void route_init(struct route *route);
 
-/* What the event itself brings. */
+/* What the event itself brings. All events of one call have the same hop. */
 struct emission {
     uint64_t time;    /* of the record */
     uint16_t keyless; /* the slot that keyless records go to */
-    uint8_t hop;
+    uint16_t blank;   /* 0; with what follows it lies as in a record, where the stream is */
     uint8_t flags;
+    uint8_t hop;
+};
+
+/* What the end of a call must know; cleared by whoever looks. */
+enum emitter_touched {
+    EMITTER_WROTE = 1,  /* there is something to commit */
+    EMITTER_FAILED = 2, /* an emit failed */
 };
 
 struct emitter_options {
@@ -51,43 +58,49 @@ struct emitter_options {
     struct block_pool *pool;
     uint32_t workers; /* destinations: all workers of all nodes */
     uint16_t app;
-    uint32_t *touched; /* set to 1 when an emit fails; NULL: nobody looks */
+    uint32_t *touched; /* gets the bits below; NULL: nobody looks */
     /* Takes a block (with its hold) for its destination. */
     void (*send)(void *user, struct block *block);
     void *user;
 };
 
+/* The open block of a destination. Where it ends, and how many records it has, is here as long as
+ * it is open; the block learns it when it is sealed. */
 struct emitter_open {
-    struct block *block; /* owned; NULL: none */
+    char *at;            /* where the next record goes; NULL without a block */
+    char *end;           /* of the room in it; NULL without a block */
     uint64_t call;       /* the last call that wrote to it */
-};
-
-struct emitter_mark {
-    struct block *block; /* open when the call first wrote; NULL: none was */
-    uint32_t used;
+    struct block *block; /* owned; NULL: none */
     uint32_t count;
     uint16_t worker;
 };
 
+struct emitter_mark { /* of the first write of a call to a destination: what was there before */
+    struct emitter_open *open;
+    struct block *block; /* NULL: none was open */
+    uint32_t used;
+    uint32_t count;
+};
+
 struct emitter {
-    struct emitter_options options;
-    struct emitter_open *open; /* per destination */
-    const uint16_t *workers;   /* the map's: destination per slot */
+    struct emitter_open **at_slot; /* [slots], into `open`: by the map */
+    uint64_t call; /* counts on with every commit and rollback of a call that wrote */
+    uint16_t src;  /* the source now, and its counters: [slots] */
     uint32_t slots;
-    uint64_t call;
-    uint32_t emitted;   /* records of this call */
-    uint32_t emits_max; /* of one call */
+    uint32_t *links;
+    uint32_t left; /* records that this call may still emit */
+    uint32_t emits_max;
     uint32_t n_marks;
     uint32_t n_open;
     struct emitter_mark *marks; /* per destination touched in this call */
-    struct block *sealed;       /* full blocks of this call, oldest first */
+    struct emitter_open *open;  /* per destination */
+    struct emitter_options options;
+    struct block *sealed; /* full blocks of this call, oldest first */
     struct block **sealed_end;
-    uint16_t src; /* the source now, and its counters: [slots] */
-    uint32_t *links;
     s4_status failed; /* the first emit of this call that failed, and its route: for those */
     const struct route *failed_route; /* whose caller does not look at what emit answers */
     uint32_t untold;                  /* what `touched` is when nobody looks */
-    uint32_t *touched;                /* set to 1 then; borrowed, never NULL */
+    uint32_t *touched;                /* borrowed, never NULL */
     uint64_t now_us;                  /* stamped on blocks that are opened */
     struct keys keys;
     _Atomic uint64_t begun;  /* blocks opened so far; written here, read by anybody */
@@ -105,18 +118,24 @@ static inline void emitter_source(struct emitter *emitter, uint16_t src, uint32_
     emitter->links = links;
 }
 
-/* Between two calls `emitted` and `n_marks` are 0, so that a call that emits nothing pays nothing.
- */
-static inline void emitter_begin(struct emitter *emitter)
+/* Records that this call emitted so far. */
+static inline uint32_t emitter_emitted(const struct emitter *emitter)
 {
-    emitter->call++;
+    return emitter->emits_max - emitter->left;
+}
+
+/* A call that wrote nothing needs no end. */
+static inline bool emitter_wrote(const struct emitter *emitter)
+{
+    return emitter->n_marks != 0;
 }
 
 void emitter_send_sealed(struct emitter *emitter);
 
 static inline void emitter_commit(struct emitter *emitter)
 {
-    emitter->emitted = 0;
+    emitter->call++;
+    emitter->left = emitter->emits_max;
     emitter->n_marks = 0;
     if (UNLIKELY(emitter->sealed != NULL))
         emitter_send_sealed(emitter);
@@ -124,10 +143,10 @@ static inline void emitter_commit(struct emitter *emitter)
 
 void emitter_rollback(struct emitter *emitter);
 
-/* Emits one event to one route: as a protoc-c struct, or as a value. How many records it gave is
- * added to emitter->emitted (0 when a key part is absent, which emitter->absent counts). S4_FULL:
- * over emits_max; S4_TOO_LARGE: a record over RECORD_MAX, a key over RECORD_KEY_MAX; S4_NO_MEMORY.
- * After an error the call must roll back. */
+/* Emits one event to one route: as a protoc-c struct, or as a value. How many records it gave,
+ * emitter_emitted says (0 when a key part is absent, which emitter->absent counts). S4_FULL: over
+ * emits_max; S4_TOO_LARGE: a record over RECORD_MAX, a key over RECORD_KEY_MAX; S4_NO_MEMORY. After
+ * an error the call must roll back. */
 MUST_USE static inline s4_status emitter_emit(struct emitter *emitter, const struct route *route,
                                               const struct emission *emission, const void *message)
 {

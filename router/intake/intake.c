@@ -41,7 +41,6 @@ s4_status intake_emit(struct emitter *emitter, const struct intake_stream *strea
     uint64_t time_us;
     if (time_of_value(stream->clock, event, &time_us))
         emission.time = time_us;
-    emitter_begin(emitter);
     for (uint32_t i = 0; i < stream->n_routes; i++) {
         s4_status status = emitter_emit_value(emitter, stream->routes[i], &emission, event);
         if (status != S4_OK) {

@@ -8,9 +8,9 @@
 #define SLOTS_MAX 4096u /* so that a slot and the intakes fit in a record's 16-bit source */
 
 /* The slot of a hash: its top bits spread over any count of slots. */
-static inline uint16_t slot_of_hash(uint64_t hash, uint32_t slots)
+static inline uint32_t slot_of_hash(uint64_t hash, uint32_t slots)
 {
-    return (uint16_t)(((hash >> 32) * slots) >> 32);
+    return (uint32_t)(((hash >> 32) * slots) >> 32);
 }
 
 /* A destination is a worker, numbered through all nodes: node * workers + worker. */

@@ -69,9 +69,10 @@ const uint16_t *run_order(const struct run *run)
     return run->runs->order + run->first;
 }
 
-uint32_t run_behind(const struct run *run)
+uint32_t run_next_count(const struct run *run)
 {
-    return run->runs->block->count - run->first;
+    const struct block_runs *runs = run->runs;
+    return run + 1 < runs->runs + runs->n_runs ? run[1].count : 0;
 }
 
 static bool runs_grow(struct block_runs *runs, uint32_t records, uint32_t n_runs)

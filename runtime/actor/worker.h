@@ -134,7 +134,8 @@ const struct block *run_block(const struct run *run);
 /* For loops: the block's bytes and the offsets (in units of 8) of this run's records. */
 const char *run_data(const struct run *run);
 const uint16_t *run_order(const struct run *run);
-/* How many records there are from the run's first to the end of the block's order. */
-uint32_t run_behind(const struct run *run);
+/* How many records the next run of the block has, whose offsets follow this one's; 0: it is the
+ * last. */
+uint32_t run_next_count(const struct run *run);
 
 #endif

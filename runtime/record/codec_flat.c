@@ -18,6 +18,11 @@ int64_t codec_put_long(const char *text, char *at, const char *end)
     return (int64_t)len;
 }
 
+uint64_t codec_text_elsewhere(const struct codec_string *string, uint32_t off)
+{
+    return codec_text_address(NULL, off, string->fallback);
+}
+
 ALWAYS_INLINE int64_t put_end(char *tail, const char *at, const char *end)
 {
     int64_t size = (tail - at + 7) & ~7;

@@ -37,8 +37,9 @@
 #define KERNEL_SHAPES_4(X, words) KERNEL_SHAPES_3(X, words) X(words, 4)
 #define KERNEL_SHAPES(X)                                                                    \
     KERNEL_SHAPES_1(X, 1)                                                                   \
-    KERNEL_SHAPES_2(X, 2) KERNEL_SHAPES_3(X, 3) KERNEL_SHAPES_4(X, 4) KERNEL_SHAPES_4(X, 5) \
-        KERNEL_SHAPES_4(X, 6) KERNEL_SHAPES_4(X, 7) KERNEL_SHAPES_4(X, 8)
+    KERNEL_SHAPES_2(X, 2)                                                                   \
+    KERNEL_SHAPES_3(X, 3) KERNEL_SHAPES_4(X, 4) KERNEL_SHAPES_4(X, 5) KERNEL_SHAPES_4(X, 6) \
+        KERNEL_SHAPES_4(X, 7) KERNEL_SHAPES_4(X, 8)
 
 struct codec_string {     /* of a flat type */
     uint32_t offset;      /* in the image */
@@ -121,6 +122,10 @@ static inline uint64_t codec_text_address(const char *record, uint32_t off, cons
     return off == REF_DEFAULT ? (uint64_t)(uintptr_t)fallback : 0;
 }
 
+/* The same for a reference that stands for no text of the record; a call, so that nothing of it is
+ * done before it is needed. */
+COLD uint64_t codec_text_elsewhere(const struct codec_string *string, uint32_t off);
+
 /* ---- strings ------------------------------------------------------------------------------- */
 
 #if KERNEL_WIDE
@@ -193,7 +198,10 @@ ALWAYS_INLINE void kernel_get(const struct codec *codec, const char *record, con
     for (uint32_t i = 0; i < n_strings; i++) {
         const struct codec_string *string = &codec->strings[i];
         uint32_t off = codec_load32(at + string->offset);
-        codec_store64(image + string->offset, codec_text_address(record, off, string->fallback));
+        uint64_t address = codec_address(record, off);
+        if (UNLIKELY(off <= REF_DEFAULT))
+            address = codec_text_elsewhere(string, off);
+        codec_store64(image + string->offset, address);
     }
 }
 
