@@ -60,7 +60,6 @@ static s4_status make_stream(struct host_app *app, uint32_t i)
     struct host_stream *s = &app->streams[i];
     s->name = stream->name;
     s->type = find_type(app, stream->type, NULL);
-    s->descriptor = s->type ? s->type->descriptor : NULL;
     s->internal = !stream->external;
     s->shed = stream->full == S4__GRAPH__STREAM__FULL__SHED;
     CHECK(s->type);
@@ -117,10 +116,12 @@ static s4_status list_routes(struct host_app *app, uint32_t i)
     for (uint32_t p = 0; p < app->n_pairs; p++)
         if (app->pairs[p].stream == i)
             s->routes[n++] = &app->pairs[p].route;
-    const struct route *only = s->n_routes == 1 ? s->routes[0] : NULL;
-    if (only && only->kind != ROUTE_BROADCAST && !app->event_time &&
-        (only->kind != ROUTE_KEYED || only->spec.text_required))
-        s->simple = only;
+    if (s->n_routes == 1 && !app->event_time) {
+        const struct host_simple simple = { s->type->descriptor, s->routes[0] };
+        app->emits[i] = simple;
+        if (simple.route->kind == ROUTE_KEYED && simple.route->spec.text_required)
+            app->source_emits[i] = simple;
+    }
     s->intake = (struct intake_stream){
         .type = s->type, .n_routes = s->n_routes, .routes = s->routes, .clock = &s->clock
     };
@@ -308,6 +309,7 @@ static bool allocate(struct host_app *app)
     app->n_outputs = (uint32_t)app->graph->n_outputs;
     app->n_requests = (uint32_t)app->graph->n_requests;
     app->streams = mem_calloc(app->n_streams, sizeof *app->streams);
+    app->emits = mem_calloc(2 * (size_t)app->n_streams, sizeof *app->emits);
     app->pairs = mem_calloc(app->n_pairs, sizeof *app->pairs);
     app->prototypes = mem_calloc(app->n_prototypes, sizeof *app->prototypes);
     app->outputs = mem_calloc(app->n_outputs, sizeof *app->outputs);
@@ -315,6 +317,9 @@ static bool allocate(struct host_app *app)
     app->partitions = mem_calloc(app->engine->map.slots, sizeof(struct host_partition *));
     app->feed_links = mem_calloc(app->engine->map.slots, sizeof *app->feed_links);
     app->inject_links = mem_calloc(app->engine->map.slots, sizeof *app->inject_links);
+    if (!app->emits)
+        return false;
+    app->source_emits = app->emits + app->n_streams;
     return app->streams && app->pairs && app->prototypes && app->outputs && app->requests &&
            app->partitions && app->feed_links && app->inject_links;
 }
@@ -407,6 +412,7 @@ void host_app_destroy(struct host_app *app)
         emitter_fini(&app->inject_emitter);
     destroy_parts(app);
     mem_free(app->streams);
+    mem_free(app->emits);
     mem_free(app->pairs);
     mem_free(app->prototypes);
     mem_free(app->outputs);

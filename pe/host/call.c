@@ -44,6 +44,9 @@ void host_leave(struct host_worker *worker)
 void host_times(struct host_partition *p)
 {
     uint64_t now_ms = p->now_us / 1000;
+    if (LIKELY(now_ms == p->times_ms))
+        return;
+    p->times_ms = now_ms;
     for (uint32_t i = 0; i < p->app->n_prototypes; i++)
         p->now_ms[i] = instances_now(&p->tables[i], now_ms);
 }

@@ -72,14 +72,14 @@ emit_all(struct host_ctx *ctx, const struct host_stream *stream, const ProtobufC
     return S4_OK;
 }
 
+/* What goes wrong here, the end of the call sees. */
 HOT static s4_status emit(s4_ctx *pub, const s4_stream *handle, const ProtobufCMessage *event)
 {
     struct host_ctx *ctx = host_of(pub);
-    const struct host_stream *stream = &ctx->app->streams[*handle->number];
-    const struct route *route = stream->simple;
-    if (UNLIKELY(!route || event->descriptor != stream->descriptor))
-        return emit_all(ctx, stream, event);
-    return route->emit(ctx->emitter, route, &ctx->emission, event); /* the end of the call looks */
+    const struct host_simple *simple = &ctx->app->emits[*handle->number];
+    if (UNLIKELY(event->descriptor != simple->descriptor))
+        return emit_all(ctx, &ctx->app->streams[*handle->number], event);
+    return emitter_emit(ctx->emitter, simple->route, &ctx->emission, event);
 }
 
 /* A source's event that may give several records is whole or not at all. */
@@ -99,11 +99,10 @@ HOT static s4_status emit_source(s4_ctx *pub, const s4_stream *handle,
                                  const ProtobufCMessage *event)
 {
     struct host_ctx *ctx = host_of(pub);
-    const struct host_stream *stream = &ctx->app->streams[*handle->number];
-    const struct route *route = stream->simple;
-    if (UNLIKELY(!route || route->kind != ROUTE_KEYED || event->descriptor != stream->descriptor))
-        return emit_source_all(ctx, stream, event);
-    return route->emit(ctx->emitter, route, &ctx->emission, event);
+    const struct host_simple *simple = &ctx->app->source_emits[*handle->number];
+    if (UNLIKELY(event->descriptor != simple->descriptor))
+        return emit_source_all(ctx, &ctx->app->streams[*handle->number], event);
+    return emitter_emit(ctx->emitter, simple->route, &ctx->emission, event);
 }
 
 static s4_status emit_refused(s4_ctx *pub, const s4_stream *handle, const ProtobufCMessage *event)

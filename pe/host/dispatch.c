@@ -180,7 +180,10 @@ void host_run_end(struct host_ctx *ctx)
         host_turns(ctx);
     if (p->app->event_time && UNLIKELY(p->due_us <= p->now_us))
         host_partition_tick(ctx);
-    host_partition_due(p);
+    if (UNLIKELY(p->due_stale))
+        host_partition_due(p);
+    else if (UNLIKELY(p->due_us < p->worker->due_us && !p->app->event_time))
+        p->worker->due_us = p->due_us;
     p->turn++;
 }
 

@@ -101,16 +101,19 @@ struct host_pair {
 struct host_stream {
     const char *name; /* borrowed from the graph */
     const struct type *type;
-    const ProtobufCMessageDescriptor *descriptor; /* the type's */
-    struct codec *codec;                          /* owned */
+    struct codec *codec; /* owned */
     bool internal;
     bool shed;
     uint32_t n_routes;
     const struct route **routes; /* owned array, into the pairs */
-    const struct route *simple;  /* the only one, if it always gives one record and no event clock
-                                    runs; else NULL */
     struct intake_stream intake; /* the same for feeds and injections */
     struct time_attribute clock;
+};
+
+/* What emitting to a stream needs that has only one route, in an app without an event clock. */
+struct host_simple {
+    const ProtobufCMessageDescriptor *descriptor; /* of its events; NULL: it is not simple */
+    const struct route *route;
 };
 
 struct host_output {
@@ -207,6 +210,9 @@ struct host_app {
     uint32_t parked_after;
     uint32_t n_streams, n_pairs, n_prototypes, n_outputs, n_requests;
     struct host_stream *streams;
+    struct host_simple *emits;        /* by stream: for handlers */
+    struct host_simple *source_emits; /* for the source: those that give one record for any event;
+                                         the second half of `emits` */
     struct host_pair *pairs;
     struct host_prototype *prototypes;
     struct host_output *outputs;
@@ -246,10 +252,12 @@ struct host_partition {
     struct host_worker *worker;
     uint64_t now_us;          /* this partition's time: of its last run */
     uint32_t turn;            /* counts runs, and whatever stands for one; goes round */
-    uint64_t due_us;          /* the earliest of all below */
+    uint64_t due_us;          /* the earliest of all below, or before it */
+    bool due_stale;           /* something below has changed: host_partition_due finds it again */
     struct instances *tables; /* per prototype */
     uint64_t *heap_bytes;     /* per prototype: s4_alloc */
-    uint32_t *now_ms;         /* per prototype: now_us as its table counts */
+    uint64_t times_ms;        /* now_us as milliseconds, when the next was set */
+    uint32_t *now_ms;         /* per prototype: times_ms as its table counts */
     uint64_t *output_due_us;  /* per prototype; HOST_NEVER: nothing to put out */
     uint64_t *ttl_due_us;     /* per prototype */
     struct timers *timers;

@@ -18,6 +18,7 @@ void host_partition_due(struct host_partition *p)
             due = p->ttl_due_us[i];
     }
     p->due_us = due;
+    p->due_stale = false;
     if (!p->app->event_time && due < p->worker->due_us)
         p->worker->due_us = due;
 }
@@ -101,6 +102,7 @@ void host_partition_tick(struct host_ctx *ctx)
         if (p->ttl_due_us[i] <= p->now_us)
             expire(ctx, prototype);
     }
+    p->due_stale = true;
 }
 
 /* ---- event clocks -------------------------------------------------------------------------- */

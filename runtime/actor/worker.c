@@ -38,8 +38,6 @@ struct worker {
     struct block_runs *free_runs;
     uint32_t *counts; /* per slot; all zero between two blocks */
     uint16_t *touched;
-    uint32_t *places; /* scratch: destination and place of the i-th record */
-    uint32_t places_max;
     pthread_t thread;
     bool has_thread;
     _Atomic bool stop; /* relaxed: only ends the loop; the join orders the rest */
@@ -242,24 +240,31 @@ uint64_t partition_clear(struct worker *worker, struct partition *partition)
 
 /* ---- taking a block in --------------------------------------------------------------------- */
 
-/* Counts the records per destination, and notes place and destination of each; answers how many
- * destinations there are. */
-static uint32_t sort_count(struct worker *worker, const struct block *block)
+/* Counts the records per destination and notes which there are; answers how many. A block of few
+ * records is looked at record by record, lest it cost a look at every slot. */
+static uint32_t sort_count_few(struct worker *worker, const struct block *block)
 {
     uint32_t n_touched = 0;
-    uint32_t *place = worker->places;
+    const struct record *end = block_end(block);
+    for (const struct record *r = block_first(block); r < end; r = record_next(r))
+        if (worker->counts[r->dst]++ == 0)
+            worker->touched[n_touched++] = r->dst;
+    return n_touched;
+}
+
+static uint32_t sort_count(struct worker *worker, const struct block *block)
+{
     uint32_t *counts = worker->counts; /* in registers: what is written could alias *worker */
-    const char *data = block->data;
-    uint32_t used = block->used;
-    for (uint32_t at = 0; at < used;) {
-        const struct record *record = (const struct record *)(const void *)(data + at);
-        uint32_t slot = record->dst;
-        uint32_t len = record->len;
-        *place++ = slot << 16 | at / ORDER_UNIT;
-        if (UNLIKELY(counts[slot]++ == 0))
+    uint32_t slots = worker->options.slots;
+    if (block->count < slots)
+        return sort_count_few(worker, block);
+    const struct record *end = block_end(block);
+    for (const struct record *r = block_first(block); r < end; r = record_next(r))
+        counts[r->dst]++;
+    uint32_t n_touched = 0;
+    for (uint32_t slot = 0; slot < slots; slot++)
+        if (counts[slot])
             worker->touched[n_touched++] = (uint16_t)slot;
-        at += len;
-    }
     return n_touched;
 }
 
@@ -286,20 +291,13 @@ static void sort_place(struct worker *worker, struct block_runs *runs)
 {
     uint16_t *order = runs->order;
     uint32_t *counts = worker->counts;
-    for (const uint32_t *p = worker->places, *end = p + runs->block->count; p < end; p++)
-        order[counts[*p >> 16]++] = (uint16_t)*p;
-}
-
-static bool scratch_grow(struct worker *worker, uint32_t records)
-{
-    if (records <= worker->places_max)
-        return true;
-    uint32_t *places = mem_realloc(worker->places, records * sizeof *places);
-    if (!places)
-        return false;
-    worker->places = places;
-    worker->places_max = records;
-    return true;
+    const char *data = runs->block->data;
+    uint32_t used = runs->block->used;
+    for (uint32_t at = 0; at < used;) {
+        const struct record *record = (const struct record *)(const void *)(data + at);
+        order[counts[record->dst]++] = (uint16_t)(at / ORDER_UNIT);
+        at += record->len;
+    }
 }
 
 static void run_queue(struct worker *worker, struct run *run)
@@ -321,7 +319,7 @@ static void run_queue(struct worker *worker, struct run *run)
 static void block_take_in(struct worker *worker, struct block *block)
 {
     struct block_runs *runs = runs_take(worker);
-    CHECK(runs && scratch_grow(worker, block->count));
+    CHECK(runs);
     runs->block = block;
     uint32_t n_touched = sort_count(worker, block);
     CHECK(runs_grow(runs, block->count, n_touched));
@@ -508,7 +506,6 @@ void worker_destroy(struct worker *worker)
     }
     mem_free(worker->counts);
     mem_free(worker->touched);
-    mem_free(worker->places);
     mem_free(worker);
 }
 
