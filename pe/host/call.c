@@ -11,15 +11,13 @@
 
 #include "pe/output/deadletter.h"
 
-void host_enter(struct host_worker *worker, struct host_partition *partition, uint64_t now_us)
+HOT void host_enter(struct host_worker *worker, struct host_partition *partition, uint64_t now_us)
 {
     struct host_ctx *ctx = &worker->ctx;
     struct host_app *app = partition->app;
     host_running = ctx;
-    if (!app->event_time && now_us > partition->now_us) {
+    if (!app->event_time && now_us > partition->now_us)
         partition->now_us = now_us;
-        host_times(partition);
-    }
     ctx->app = app;
     ctx->partition = partition;
     ctx->emitter = &worker->emitters[app->number % ENGINE_APPS_MAX];
@@ -37,18 +35,6 @@ void host_leave(struct host_worker *worker)
     worker->ctx.partition = NULL;
     worker->ctx.prototype = NULL;
     worker->ctx.record = NULL;
-}
-
-/* What the times of instances are at the partition's time; once per run, or per event that moves
- * it. */
-void host_times(struct host_partition *p)
-{
-    uint64_t now_ms = p->now_us / 1000;
-    if (LIKELY(now_ms == p->times_ms))
-        return;
-    p->times_ms = now_ms;
-    for (uint32_t i = 0; i < p->app->n_prototypes; i++)
-        p->now_ms[i] = instances_now(&p->tables[i], now_ms);
 }
 
 static inline void call_begin(struct host_ctx *ctx, struct host_prototype *prototype,
@@ -413,7 +399,7 @@ static inline void deliver_now(struct host_ctx *ctx, struct host_prototype *prot
 {
     struct instances *table = &ctx->partition->tables[prototype->number];
     struct instance *instance = instances_at(table, number);
-    instance->last_ms = ctx->partition->now_ms[prototype->number];
+    instance->last_ms = host_now_ms(ctx->partition, prototype);
     bool gap = UNLIKELY(prototype->before) && gap_passed(ctx, prototype, number);
     call_begin(ctx, prototype, number, CALL_EVENT);
     s4_status status =
@@ -450,7 +436,7 @@ void host_deliver_now(struct host_ctx *ctx, struct host_prototype *prototype, ev
 static bool is_expired(const struct host_ctx *ctx, const struct host_prototype *prototype,
                        const struct instance *instance)
 {
-    uint32_t now = ctx->partition->now_ms[prototype->number];
+    uint32_t now = host_now_ms(ctx->partition, prototype);
     return now >= instance->last_ms && now - instance->last_ms >= prototype->ttl_ms;
 }
 

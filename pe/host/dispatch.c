@@ -111,7 +111,7 @@ bool host_dispatch_one(struct host_ctx *ctx, const struct record *record)
 
 /* The records of a run from i on. Above the hard memory mark a run ends early at a record that
  * filled a block, so that its app is paused in time. */
-static uint32_t dispatch(struct host_ctx *ctx, const struct host_span *span, uint32_t i)
+HOT static uint32_t dispatch(struct host_ctx *ctx, const struct host_span *span, uint32_t i)
 {
     const struct host_app *app = ctx->app;
     bool stalls = false;
@@ -139,7 +139,7 @@ static uint32_t dispatch_timed(struct host_ctx *ctx, const struct host_span *spa
     return end;
 }
 
-static uint32_t run_records(void *user, struct partition *base, struct run *run)
+HOT static uint32_t run_records(void *user, struct partition *base, struct run *run)
 {
     struct host_worker *worker = user;
     struct host_partition *p = CONTAINER_OF(base, struct host_partition, base);
@@ -151,10 +151,10 @@ static uint32_t run_records(void *user, struct partition *base, struct run *run)
     uint32_t from = run->done;
     uint32_t i = from;
     const struct host_span span = {
-        .data = run_data(run),
-        .order = run_order(run),
+        .data = run->data,
+        .order = run->order,
         .n = run->count - i > BUDGET_DEFAULT ? i + BUDGET_DEFAULT : run->count, /* a turn */
-        .next_n = run->count + run_next_count(run),
+        .next_n = run->count + run->next_count,
     };
     host_enter(worker, p, worker_now_us(worker->actor));
     if (run->first == 0 && i == 0)

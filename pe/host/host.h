@@ -256,8 +256,6 @@ struct host_partition {
     bool due_stale;           /* something below has changed: host_partition_due finds it again */
     struct instances *tables; /* per prototype */
     uint64_t *heap_bytes;     /* per prototype: s4_alloc */
-    uint64_t times_ms;        /* now_us as milliseconds, when the next was set */
-    uint32_t *now_ms;         /* per prototype: times_ms as its table counts */
     uint64_t *output_due_us;  /* per prototype; HOST_NEVER: nothing to put out */
     uint64_t *ttl_due_us;     /* per prototype */
     struct timers *timers;

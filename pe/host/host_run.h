@@ -34,7 +34,12 @@ s4_status host_partition_load(struct host_partition *partition, const char **at,
 void host_enter(struct host_worker *worker, struct host_partition *partition, uint64_t now_us);
 void host_leave(struct host_worker *worker);
 
-void host_times(struct host_partition *partition);
+/* What last_ms of an instance is at the partition's time. */
+static inline uint32_t host_now_ms(struct host_partition *partition,
+                                   const struct host_prototype *prototype)
+{
+    return instances_now(&partition->tables[prototype->number], partition->now_us / 1000);
+}
 
 /* Ends a call that did more than emit, or failed: commits or takes back. Answers the call's status.
  */

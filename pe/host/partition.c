@@ -30,13 +30,12 @@ static bool create_parts(struct host_partition *p)
     uint32_t slots = app->engine->map.slots;
     p->tables = mem_calloc(app->n_prototypes, sizeof *p->tables);
     p->heap_bytes = mem_calloc(app->n_prototypes, sizeof *p->heap_bytes);
-    p->now_ms = mem_calloc(app->n_prototypes, sizeof *p->now_ms);
     p->output_due_us = mem_calloc(app->n_prototypes, sizeof *p->output_due_us);
     p->ttl_due_us = mem_calloc(app->n_prototypes, sizeof *p->ttl_due_us);
     p->outputs = mem_calloc(app->n_outputs, sizeof *p->outputs);
     p->links_in.last = mem_calloc(links_count(slots), sizeof *p->links_in.last);
     p->links_out = mem_calloc(slots, sizeof *p->links_out);
-    return p->tables && p->heap_bytes && p->now_ms && p->output_due_us && p->ttl_due_us &&
+    return p->tables && p->heap_bytes && p->output_due_us && p->ttl_due_us &&
            p->outputs && p->links_in.last && p->links_out && create_tables(p);
 }
 
@@ -119,7 +118,6 @@ static void destroy_parts(struct host_partition *p)
     host_probes_drop(p);
     mem_free(p->tables);
     mem_free(p->heap_bytes);
-    mem_free(p->now_ms);
     mem_free(p->output_due_us);
     mem_free(p->ttl_due_us);
     mem_free(p->outputs);

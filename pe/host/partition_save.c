@@ -329,8 +329,6 @@ s4_status host_partition_load(struct host_partition *p, const char **at, const c
 {
     host_enter(p->worker, p, p->now_us);
     s4_status status = load_all(p, at, end, diag);
-    p->times_ms = UINT64_MAX; /* the tables count from elsewhere now */
-    host_times(p);
     host_partition_due(p);
     if (p->turns.size > 0)
         host_turn_later(p);

@@ -75,42 +75,37 @@ void host_fetch_first(const struct host_app *app, const struct host_span *span, 
 
 /* Finds instances for the records from i on, up to `end` or to one that does not fit the group;
  * answers how many. `link` is that of the first one. An instance is the first one with the tag of
- * the record's hash; its entry is fetched. */
+ * the record's hash; its entry is fetched. An empty word ends the search: its number is
+ * INSTANCE_NONE, and what is fetched for it does no harm. */
 ALWAYS_INLINE uint32_t find_group(const struct instances *table, const struct host_span *span,
                                   uint32_t i, uint32_t end, uint64_t link, struct found *found)
 {
-    const uint64_t *words = table->index.words;
+    const char *words = (const char *)table->index.words;
     const char *entries = table->entries;
     const uint64_t entry_size = table->entry_size;
     const uint64_t state_offset = table->state_offset;
     const uint64_t mask = table->index.mask;
     const uint32_t head = head_of(record_at(span, i));
     const struct found *first = found;
-    for (const uint16_t *order = span->order + i, *stop = span->order + end; order < stop;
-         order++) {
+    for (const uint16_t *order = span->order + i, *stop = span->order + end; order < stop; order++) {
         const struct record *record = (const void *)(span->data + (size_t)*order * 8);
         if (UNLIKELY(head_of(record) != head || link_of(record) != link))
             break;
         link += LINK_ONE;
         uint32_t tag = instances_tag(record->key_hash);
-        uint64_t word;
-        for (uint64_t at = tag & mask;; at = (at + 1) & mask) {
-            word = words[at];
-            if (LIKELY((uint32_t)(word >> 32) == tag) || word == 0)
-                break;
-        }
-        uint32_t number = (uint32_t)word - 1; /* INSTANCE_NONE of no word */
+        const char *word = words + (tag & mask) * 8;
+        for (uint64_t at = tag; UNLIKELY(codec_load32(word + 4) != tag) && codec_load32(word) != 0;)
+            word = words + (++at & mask) * 8;
+        uint32_t number = codec_load32(word) - 1;
         found->record = record;
         found->number = number;
         found++;
-        if (UNLIKELY(word == 0))
-            continue;
         PREFETCH(entries + number * entry_size);
         PREFETCH(entries + number * entry_size + state_offset);
     }
     return (uint32_t)(found - first);
 }
-_Static_assert(INSTANCE_NONE == (uint32_t)0 - 1, "what is no word is no instance");
+_Static_assert(INSTANCE_NONE == (uint32_t)0 - 1, "an empty word is no instance");
 
 /* ---- handle -------------------------------------------------------------------------------- */
 
@@ -195,7 +190,7 @@ ALWAYS_INLINE uint32_t run_group(struct host_ctx *ctx, const struct host_pair *p
     char *event_at = ctx->worker->event;
     const struct instances *table = ctx->table;
     uint32_t state_offset = table->state_offset;
-    uint32_t now_ms = ctx->partition->now_ms[pair->fast_prototype];
+    uint32_t now_ms = host_now_ms(ctx->partition, ctx->prototype);
     uint8_t dirty = ctx->prototype->dirty_flag;
     const struct found *end = found + n;
     const struct found *f = found;

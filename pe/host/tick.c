@@ -112,7 +112,6 @@ static void set_time(struct host_ctx *ctx, uint64_t now_us)
     struct host_partition *p = ctx->partition;
     p->now_us = now_us;
     ctx->run_us = ctx->emission.time = now_us;
-    host_times(p);
 }
 
 /* Timers that are set again and again are caught up with HOST_CATCH_UP_MAX times: one event with a

@@ -50,7 +50,11 @@ struct run *run_copy(const struct run *run)
     struct copied *copied = (struct copied *)(void *)(block->data + tail);
     *copied = (struct copied){
         .runs = { .block = block, .n_runs = 1, .runs_left = 1, .order = copied->order },
-        .run = { .partition = run->partition, .runs = &copied->runs, .count = n },
+        .run = { .partition = run->partition,
+                 .runs = &copied->runs,
+                 .data = block->data,
+                 .order = copied->order,
+                 .count = n },
     };
     copied->runs.runs = &copied->run;
     copy_records(block, run, copied->order);

@@ -45,32 +45,9 @@ struct worker {
 
 /* ---- runs ---------------------------------------------------------------------------------- */
 
-const struct record *run_record(const struct run *run, uint32_t i)
-{
-    const struct block_runs *runs = run->runs;
-    return (const struct record *)(const void *)(runs->block->data +
-                                                 (size_t)runs->order[run->first + i] * ORDER_UNIT);
-}
-
 const struct block *run_block(const struct run *run)
 {
     return run->runs->block;
-}
-
-const char *run_data(const struct run *run)
-{
-    return run->runs->block->data;
-}
-
-const uint16_t *run_order(const struct run *run)
-{
-    return run->runs->order + run->first;
-}
-
-uint32_t run_next_count(const struct run *run)
-{
-    const struct block_runs *runs = run->runs;
-    return run + 1 < runs->runs + runs->n_runs ? run[1].count : 0;
 }
 
 static bool runs_grow(struct block_runs *runs, uint32_t records, uint32_t n_runs)
@@ -271,18 +248,22 @@ static uint32_t sort_count(struct worker *worker, const struct block *block)
 /* Makes one run per destination and turns the counts into places in the order. */
 static void sort_runs(struct worker *worker, struct block_runs *runs, uint32_t n_touched)
 {
+    const struct worker_options *options = &worker->options;
+    uint32_t *counts = worker->counts;
     uint32_t at = 0;
     for (uint32_t t = 0; t < n_touched; t++) {
         uint16_t slot = worker->touched[t];
-        runs->runs[t] = (struct run){
-            .partition =
-                worker->options.ops->partition(worker->options.user, runs->block->app, slot),
-            .runs = runs,
-            .first = at,
-            .count = worker->counts[slot],
-        };
-        uint32_t count = worker->counts[slot];
-        worker->counts[slot] = at;
+        struct run *run = &runs->runs[t];
+        uint32_t count = counts[slot];
+        run->partition = options->ops->partition(options->user, runs->block->app, slot);
+        run->runs = runs;
+        run->data = runs->block->data;
+        run->order = runs->order + at;
+        run->first = at;
+        run->count = count;
+        run->done = 0;
+        run->next_count = t + 1 < n_touched ? counts[worker->touched[t + 1]] : 0;
+        counts[slot] = at;
         at += count;
     }
 }

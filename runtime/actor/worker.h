@@ -42,9 +42,13 @@ struct run {
     struct run *next; /* in the partition's queue */
     struct partition *partition;
     struct block_runs *runs; /* of the block */
+    const char *data;        /* the block's bytes */
+    const uint16_t *order;   /* offsets in them (in units of 8) of this run's records, and behind
+                                them those of the block's next runs */
     uint32_t first;          /* place in the block's order */
     uint32_t count;
-    uint32_t done; /* executed: a stalled run goes on from here */
+    uint32_t done;       /* executed: a stalled run goes on from here */
+    uint32_t next_count; /* records of the block's next run; 0: this is the last */
 };
 
 /* How a worker sees a partition; embedded in the host's. Owner: its worker's thread. */
@@ -128,14 +132,12 @@ uint64_t partition_clear(struct worker *worker, struct partition *partition);
 /* Records that wait. */
 uint64_t partition_waiting(const struct partition *partition);
 
-/* The records of a run: the i-th of its `count`. */
-const struct record *run_record(const struct run *run, uint32_t i);
 const struct block *run_block(const struct run *run);
-/* For loops: the block's bytes and the offsets (in units of 8) of this run's records. */
-const char *run_data(const struct run *run);
-const uint16_t *run_order(const struct run *run);
-/* How many records the next run of the block has, whose offsets follow this one's; 0: it is the
- * last. */
-uint32_t run_next_count(const struct run *run);
+
+/* The i-th of a run's `count` records. */
+static inline const struct record *run_record(const struct run *run, uint32_t i)
+{
+    return (const struct record *)(const void *)(run->data + (size_t)run->order[i] * 8);
+}
 
 #endif

@@ -68,7 +68,7 @@ static uint32_t execute(void *user, struct partition *partition, struct run *run
         const struct record *record = run_record(run, i);
         SUITE_SAME(&partitions[record->dst] == partition, true);
         SUITE_SAME(record->seq, ++taken[record->dst]);
-        SUITE_SAME((const char *)record - run_data(run), run_order(run)[i] * 8u);
+        SUITE_SAME((const char *)record - run->data, run->order[i] * 8u);
     }
     return i;
 }
