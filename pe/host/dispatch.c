@@ -83,12 +83,9 @@ static void sample(struct host_ctx *ctx, const struct record *record, uint64_t s
 }
 
 /* Who got how many: counted per stretch of one stream, not per event. */
-static void count_stretch(struct host_ctx *ctx, uint16_t stream, uint32_t n)
+static inline void count_stretch(struct host_ctx *ctx, const struct host_pair *pair, uint32_t n)
 {
-    if (stream >= ctx->app->n_pairs)
-        return;
     struct host_counters *counters = host_counters(ctx->worker, ctx->app);
-    const struct host_pair *pair = &ctx->app->pairs[stream];
     for (uint32_t s = 0; s < pair->n_subs; s++)
         count_add(&counters->prototypes[pair->subs[s].prototype].events, n);
 }
@@ -117,16 +114,21 @@ HOT static uint32_t dispatch(struct host_ctx *ctx, const struct host_span *span,
     bool stalls = false;
     while (i < span->n && !ctx->yield && !stalls) {
         const struct record *record = record_at(span, i);
-        uint16_t stream = record->stream;
         uint32_t start = i;
-        if (stream < app->n_pairs && app->pairs[stream].stretch && !ctx->partition->resuming) {
-            i = app->pairs[stream].stretch(ctx, &app->pairs[stream], span, i);
+        if (record->stream >= app->n_pairs) { /* the engine's own */
+            stalls = !host_dispatch_one(ctx, record);
+            i += !stalls;
+            continue;
+        }
+        const struct host_pair *pair = &app->pairs[record->stream];
+        if (LIKELY(pair->stretch && !ctx->partition->resuming)) {
+            i = pair->stretch(ctx, pair, span, i);
             stalls = ctx->partition->base.stalled;
         } else {
             stalls = !host_dispatch_one(ctx, record);
             i += !stalls;
         }
-        count_stretch(ctx, stream, i - start);
+        count_stretch(ctx, pair, i - start);
     }
     return i;
 }

@@ -87,11 +87,14 @@ ALWAYS_INLINE uint32_t find_group(const struct instances *table, const struct ho
     const uint64_t mask = table->index.mask;
     const uint32_t head = head_of(record_at(span, i));
     const struct found *first = found;
+    uint64_t one = LINK_ONE;
+    __asm__("" : "+r"(one)); /* kept, not made anew each time */
     for (const uint16_t *order = span->order + i, *stop = span->order + end; order < stop; order++) {
         const struct record *record = (const void *)(span->data + (size_t)*order * 8);
+        __asm__("" : "+r"(record)); /* its address once, not once per use */
         if (UNLIKELY(head_of(record) != head || link_of(record) != link))
             break;
-        link += LINK_ONE;
+        link += one;
         uint32_t tag = instances_tag(record->key_hash);
         const char *word = words + (tag & mask) * 8;
         for (uint64_t at = tag; UNLIKELY(codec_load32(word + 4) != tag) && codec_load32(word) != 0;)
@@ -129,18 +132,6 @@ __attribute__((noinline)) static void call_ends(struct host_ctx *ctx, const stru
         host_call_commit(ctx);
     else
         host_event_end(ctx, ctx->prototype, ctx->number, record, status);
-}
-
-/* The event of a record, in the worker's scratch; NULL: out of memory. */
-ALWAYS_INLINE const void *decode(struct host_ctx *ctx, const struct host_pair *pair,
-                                 const struct record *record, uint32_t key_len, char *event,
-                                 uint32_t words, uint32_t n_strings)
-{
-    if (words == 0)
-        return host_decode(ctx->worker, pair, record);
-    const char *at = (const char *)(record + 1) + record_key_room(key_len);
-    kernel_get(pair->route.codec, (const char *)record, at, event, words, n_strings);
-    return event;
 }
 
 /* ---- a stretch ----------------------------------------------------------------------------- */
@@ -181,33 +172,44 @@ static inline void group_end(struct host_ctx *ctx, uint64_t link)
 }
 
 /* The records of a group; answers how many of the `n` are done. It may be fewer above the hard
- * memory mark, or when the partition stalls. */
+ * memory mark, or when the partition stalls. Without words: any type, decoded by a call. */
 ALWAYS_INLINE uint32_t run_group(struct host_ctx *ctx, const struct host_pair *pair,
                                  const struct found *found, uint32_t n, uint64_t link,
                                  uint32_t words, uint32_t n_strings)
 {
+    const struct codec *codec = pair->route.codec;
+    const struct kernel_strings strings = kernel_strings_of(codec, n_strings);
     event_fn *on_event = pair->fast;
-    char *event_at = ctx->worker->event;
-    const struct instances *table = ctx->table;
-    uint32_t state_offset = table->state_offset;
+    char *scratch = ctx->worker->event;
+    char *entries = ctx->table->entries;
+    uint64_t entry_size = ctx->table->entry_size;
+    uint64_t state_offset = ctx->table->state_offset;
     uint32_t now_ms = host_now_ms(ctx->partition, ctx->prototype);
     uint8_t dirty = ctx->prototype->dirty_flag;
-    const struct found *end = found + n;
-    const struct found *f = found;
-    for (; f < end; f++) {
+    uint32_t i = 0;
+    for (const struct found *f = found, *end = found + n; f < end; f++) {
         const struct record *record = f->record;
         uint32_t number = f->number;
-        struct instance *instance = instances_at(table, number);
+        struct instance *instance = (struct instance *)(void *)(entries + number * entry_size);
         uint32_t key_len = record_key_len(record);
         const void *event = NULL;
-        if (LIKELY(number != INSTANCE_NONE && is_ready(instance, record, key_len)))
-            event = decode(ctx, pair, record, key_len, event_at, words, n_strings);
+        if (LIKELY(number != INSTANCE_NONE && is_ready(instance, record, key_len))) {
+            event = scratch;
+            if (words)
+                kernel_get(codec, &strings, (const char *)record,
+                           (const char *)(record + 1) + record_key_room(key_len), scratch, words,
+                           n_strings);
+            else
+                event = host_decode(ctx->worker, pair, record);
+        }
         if (UNLIKELY(!event)) {
-            group_end(ctx, link + (uint64_t)(f - found) * LINK_ONE);
+            i = (uint32_t)(f - found);
+            group_end(ctx, link + i * LINK_ONE);
             if (!handle_slowly(ctx, pair, record))
-                return (uint32_t)(f - found);
+                return i;
             if (ctx->yield)
-                return (uint32_t)(f - found) + 1;
+                return i + 1;
+            entries = ctx->table->entries;
             continue;
         }
         instance->last_ms = now_ms;
@@ -218,13 +220,13 @@ ALWAYS_INLINE uint32_t run_group(struct host_ctx *ctx, const struct host_pair *p
         if (UNLIKELY(((uint32_t)status | ctx->touched) != 0)) {
             call_ends(ctx, record, status);
             if (UNLIKELY(ctx->yield)) {
-                f++;
+                n = (uint32_t)(f - found) + 1;
                 break;
             }
         }
     }
-    group_end(ctx, link + (uint64_t)(f - found) * LINK_ONE);
-    return (uint32_t)(f - found);
+    group_end(ctx, link + n * LINK_ONE);
+    return n;
 }
 
 /* From i on; answers where the stretch ends: at the run's end, at another stream, or at a record

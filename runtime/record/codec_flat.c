@@ -99,15 +99,25 @@ ALWAYS_INLINE int64_t put(const struct codec *codec, const void *message, char *
 ALWAYS_INLINE void *get(const struct codec *codec, const char *record, const char *at,
                         void *message, uint32_t words, uint32_t n_strings)
 {
+    struct kernel_strings strings = kernel_strings_of(codec, n_strings);
     kernel_get_base(codec, message);
-    kernel_get(codec, record, at, message, words, n_strings);
+    kernel_get(codec, &strings, record, at, message, words, n_strings);
     return message;
 }
 
+/* Any shape. */
 static void *get_any(const struct codec *codec, const char *record, const char *at, void *message,
                      struct arena *arena)
 {
-    return get(codec, record, at, message, codec->words, codec->n_strings);
+    char *image = (char *)message + MESSAGE_BASE;
+    kernel_get_base(codec, message);
+    memcpy(image, at, (size_t)codec->words * 8);
+    for (uint32_t i = 0; i < codec->n_strings; i++) {
+        const struct codec_string *string = &codec->strings[i];
+        uint32_t off = codec_load32(at + string->offset);
+        codec_store64(image + string->offset, codec_text_address(record, off, string->fallback));
+    }
+    return message;
 }
 
 /* `put_holes` is for structs that have holes; its sibling need not even ask. */

@@ -188,20 +188,34 @@ ALWAYS_INLINE void kernel_get_base(const struct codec *codec, void *message)
     base->unknown_fields = NULL;
 }
 
+/* Where the strings are in the image: what a loop over records keeps at hand. */
+struct kernel_strings {
+    uint32_t offsets[KERNEL_STRINGS_MAX];
+};
+
+ALWAYS_INLINE struct kernel_strings kernel_strings_of(const struct codec *codec, uint32_t n_strings)
+{
+    struct kernel_strings strings;
+    for (uint32_t i = 0; i < n_strings; i++)
+        strings.offsets[i] = codec->strings[i].offset;
+    return strings;
+}
+
 /* Fills the rest of a struct from a record's attributes at `at`. */
-ALWAYS_INLINE void kernel_get(const struct codec *codec, const char *record, const char *at,
-                              void *message, uint32_t words, uint32_t n_strings)
+ALWAYS_INLINE void kernel_get(const struct codec *codec, const struct kernel_strings *strings,
+                              const char *record, const char *at, void *message, uint32_t words,
+                              uint32_t n_strings)
 {
     char *image = (char *)message + MESSAGE_BASE;
     for (uint32_t i = 0; i < words; i++)
         kernel_word(image + i * 8, at + i * 8);
     for (uint32_t i = 0; i < n_strings; i++) {
-        const struct codec_string *string = &codec->strings[i];
-        uint32_t off = codec_load32(at + string->offset);
+        uint32_t offset = strings->offsets[i];
+        uint32_t off = codec_load32(at + offset);
         uint64_t address = codec_address(record, off);
         if (UNLIKELY(off <= REF_DEFAULT))
-            address = codec_text_elsewhere(string, off);
-        codec_store64(image + string->offset, address);
+            address = codec_text_elsewhere(&codec->strings[i], off);
+        codec_store64(image + offset, address);
     }
 }
 
