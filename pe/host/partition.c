@@ -35,8 +35,8 @@ static bool create_parts(struct host_partition *p)
     p->outputs = mem_calloc(app->n_outputs, sizeof *p->outputs);
     p->links_in.last = mem_calloc(links_count(slots), sizeof *p->links_in.last);
     p->links_out = mem_calloc(slots, sizeof *p->links_out);
-    return p->tables && p->heap_bytes && p->output_due_us && p->ttl_due_us &&
-           p->outputs && p->links_in.last && p->links_out && create_tables(p);
+    return p->tables && p->heap_bytes && p->output_due_us && p->ttl_due_us && p->outputs &&
+           p->links_in.last && p->links_out && create_tables(p);
 }
 
 static void turns_come(void *owner, struct message *message)

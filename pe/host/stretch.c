@@ -89,7 +89,8 @@ ALWAYS_INLINE uint32_t find_group(const struct instances *table, const struct ho
     const struct found *first = found;
     uint64_t one = LINK_ONE;
     __asm__("" : "+r"(one)); /* kept, not made anew each time */
-    for (const uint16_t *order = span->order + i, *stop = span->order + end; order < stop; order++) {
+    for (const uint16_t *order = span->order + i, *stop = span->order + end; order < stop;
+         order++) {
         const struct record *record = (const void *)(span->data + (size_t)*order * 8);
         __asm__("" : "+r"(record)); /* its address once, not once per use */
         if (UNLIKELY(head_of(record) != head || link_of(record) != link))

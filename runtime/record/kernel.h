@@ -38,8 +38,9 @@
 #define KERNEL_SHAPES(X)                                                                    \
     KERNEL_SHAPES_1(X, 1)                                                                   \
     KERNEL_SHAPES_2(X, 2)                                                                   \
-    KERNEL_SHAPES_3(X, 3) KERNEL_SHAPES_4(X, 4) KERNEL_SHAPES_4(X, 5) KERNEL_SHAPES_4(X, 6) \
-        KERNEL_SHAPES_4(X, 7) KERNEL_SHAPES_4(X, 8)
+    KERNEL_SHAPES_3(X, 3)                                                                   \
+    KERNEL_SHAPES_4(X, 4) KERNEL_SHAPES_4(X, 5) KERNEL_SHAPES_4(X, 6) KERNEL_SHAPES_4(X, 7) \
+        KERNEL_SHAPES_4(X, 8)
 
 struct codec_string {     /* of a flat type */
     uint32_t offset;      /* in the image */
