@@ -179,7 +179,7 @@ ALWAYS_INLINE uint32_t run_group(struct host_ctx *ctx, const struct host_pair *p
                                  uint32_t words, uint32_t n_strings)
 {
     const struct codec *codec = pair->route.codec;
-    const struct kernel_strings strings = kernel_strings_of(codec, n_strings);
+    struct kernel_strings strings;
     event_fn *on_event = pair->fast;
     char *scratch = ctx->worker->event;
     char *entries = ctx->table->entries;
@@ -188,6 +188,7 @@ ALWAYS_INLINE uint32_t run_group(struct host_ctx *ctx, const struct host_pair *p
     uint32_t now_ms = host_now_ms(ctx->partition, ctx->prototype);
     uint8_t dirty = ctx->prototype->dirty_flag;
     uint32_t i = 0;
+    kernel_strings_init(&strings, codec, n_strings);
     for (const struct found *f = found, *end = found + n; f < end; f++) {
         const struct record *record = f->record;
         uint32_t number = f->number;

@@ -99,7 +99,8 @@ ALWAYS_INLINE int64_t put(const struct codec *codec, const void *message, char *
 ALWAYS_INLINE void *get(const struct codec *codec, const char *record, const char *at,
                         void *message, uint32_t words, uint32_t n_strings)
 {
-    struct kernel_strings strings = kernel_strings_of(codec, n_strings);
+    struct kernel_strings strings;
+    kernel_strings_init(&strings, codec, n_strings);
     kernel_get_base(codec, message);
     kernel_get(codec, &strings, record, at, message, words, n_strings);
     return message;

@@ -194,12 +194,11 @@ struct kernel_strings {
     uint32_t offsets[KERNEL_STRINGS_MAX];
 };
 
-ALWAYS_INLINE struct kernel_strings kernel_strings_of(const struct codec *codec, uint32_t n_strings)
+ALWAYS_INLINE void kernel_strings_init(struct kernel_strings *strings, const struct codec *codec,
+                                       uint32_t n_strings)
 {
-    struct kernel_strings strings;
     for (uint32_t i = 0; i < n_strings; i++)
-        strings.offsets[i] = codec->strings[i].offset;
-    return strings;
+        strings->offsets[i] = codec->strings[i].offset;
 }
 
 /* Fills the rest of a struct from a record's attributes at `at`. */
