@@ -36,6 +36,8 @@ static s4_status add_slice(struct request *request, struct decoder *decoder, str
     if (status == S4_END)
         return S4_OK;
     if (status == S4_OK)
+        status = injection_check_keys(request->injection, &event, &diag);
+    if (status == S4_OK)
         status = injection_add(request->injection, &event, &diag);
     if (status == S4_OK) {
         request->accepted++;

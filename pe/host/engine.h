@@ -128,6 +128,10 @@ s4_status engine_inject_begin(struct engine *engine, const char *app_name, const
                               struct diag *diag) MUST_USE;
 /* The stream's type. */
 const struct type *injection_type(const struct injection *injection);
+/* S4_TOO_LARGE: one of the event's keys is over RECORD_KEY_MAX, or there are too many. One that is
+ * added all the same becomes a dead letter. */
+s4_status injection_check_keys(const struct injection *injection, const struct value *event,
+                               struct diag *diag) MUST_USE;
 /* Adds one event, copied. S4_TOO_LARGE and the like, with the injection as it was before. */
 s4_status injection_add(struct injection *injection, const struct value *event,
                         struct diag *diag) MUST_USE;

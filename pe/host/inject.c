@@ -91,6 +91,25 @@ const struct type *injection_type(const struct injection *injection)
     return injection->stream->type;
 }
 
+s4_status injection_check_keys(const struct injection *injection, const struct value *event,
+                               struct diag *diag)
+{
+    const struct intake_stream *intake = &injection->stream->intake;
+    struct keys keys;
+    s4_status status = S4_OK;
+    if (value_size_whole(event) <= RECORD_KEY_MAX / 2) /* a key is little more than its parts */
+        return S4_OK;
+    keys_init(&keys);
+    for (uint32_t i = 0; i < intake->n_routes && status == S4_OK; i++)
+        if (intake->routes[i]->kind == ROUTE_KEYED)
+            status = keys_of_value(&keys, &intake->routes[i]->spec, event);
+    keys_fini(&keys);
+    if (status == S4_TOO_LARGE)
+        return diag_set(diag, status, "its key is over 4 KiB, or it has more than %d keys",
+                        KEYS_MAX);
+    return status == S4_OK ? S4_OK : diag_set(diag, status, "%s", s4_status_text(status));
+}
+
 s4_status injection_add(struct injection *injection, const struct value *event, struct diag *diag)
 {
     size_t size = value_size_whole(event);

@@ -236,15 +236,15 @@ for each in CASES:
 
 
 @test
-def a_key_over_4_kib_is_a_dead_letter():
+def a_key_of_4_kib_is_taken_and_a_longer_one_rejected():
     before = int(NODE.counters()["probe.dead_letters"])
-    done = NODE.s4(*ITEMS, "--json", given=HUGE_LINE + '\n{"key":"good"}')
+    longest = HUGE_LINE.replace("kk", "k", 1)
+    done = NODE.s4(*ITEMS, "--json", given=f'{longest}\n{HUGE_LINE}\n{{"key":"good"}}').expect(3)
     counts = done.json()[0]
-    letters = int(NODE.counters()["probe.dead_letters"]) - before
-    assert counts["accepted"] + counts["rejected"] == 2, counts
-    assert (counts["rejected"], letters) == (0, 1), (counts, letters)
-    cause = NODE.s4("query", "probe.dead_letters", "--json").json()[-1]["cause"]
-    assert cause.startswith("injected on stream items: ") and "key over 4 KiB" in cause, cause
+    assert (counts["accepted"], counts["rejected"]) == (2, 1), counts
+    assert ":2: its key is over 4 KiB" in done.err, done
+    assert int(NODE.counters()["probe.dead_letters"]) == before
+    NODE.s4("query", "probe.totals", "--key", "k" * 4096).expect(0)
 
 
 @test
