@@ -47,26 +47,12 @@ s4_status column_compile(const struct type *type, const char *name, struct colum
     return S4_OK;
 }
 
-static uint32_t load32(const char *at)
-{
-    uint32_t x;
-    memcpy(&x, at, sizeof x);
-    return x;
-}
-
-static uint64_t load64(const char *at)
-{
-    uint64_t x;
-    memcpy(&x, at, sizeof x);
-    return x;
-}
-
 /* Whether the case of a oneof, or the flag of an optional attribute that has one, says so. */
 static bool is_marked(const char *image, const struct field *field)
 {
     if (field->oneof >= 0)
-        return load32(image + field->has_offset) == field->id;
-    return field->has_offset == FIELD_NONE || load32(image + field->has_offset) != 0;
+        return load_u32(image + field->has_offset) == field->id;
+    return field->has_offset == FIELD_NONE || load_u32(image + field->has_offset) != 0;
 }
 
 static struct cell text_cell(const char *record, const struct field *field, uint32_t off,
@@ -109,15 +95,15 @@ static struct cell scalar_cell(const struct field *field, const char *at)
     case PROTOBUF_C_TYPE_INT64:
     case PROTOBUF_C_TYPE_SINT64:
     case PROTOBUF_C_TYPE_SFIXED64:
-        return integer_cell((int64_t)load64(at));
+        return integer_cell((int64_t)load_u64(at));
     case PROTOBUF_C_TYPE_UINT64:
     case PROTOBUF_C_TYPE_FIXED64:
-        return (struct cell){ .kind = CELL_UNSIGNED, .whole = load64(at) };
+        return (struct cell){ .kind = CELL_UNSIGNED, .whole = load_u64(at) };
     case PROTOBUF_C_TYPE_UINT32:
     case PROTOBUF_C_TYPE_FIXED32:
-        return integer_cell(load32(at));
+        return integer_cell(load_u32(at));
     default:
-        return integer_cell((int32_t)load32(at));
+        return integer_cell((int32_t)load_u32(at));
     }
 }
 
@@ -126,7 +112,7 @@ struct cell cell_of(const struct value *row, const struct column *column)
     const char *image = row->at;
     for (uint32_t i = 0; i + 1 < column->depth; i++) {
         const struct field *field = column->path[i];
-        uint32_t off = load32(image + field->offset);
+        uint32_t off = load_u32(image + field->offset);
         if (off == REF_NULL || (field->oneof >= 0 && !is_marked(image, field)))
             return (struct cell){ .kind = CELL_ABSENT };
         image = row->record + off;
@@ -134,13 +120,13 @@ struct cell cell_of(const struct value *row, const struct column *column)
     const struct field *field = column->path[column->depth - 1];
     const char *at = image + field->offset;
     if (field->type == PROTOBUF_C_TYPE_STRING && field->oneof < 0)
-        return text_cell(row->record, field, load32(at), load32(at + 4));
+        return text_cell(row->record, field, load_u32(at), load_u32(at + 4));
     if (!is_marked(image, field))
         return (struct cell){ .kind = CELL_ABSENT };
     if (field->type == PROTOBUF_C_TYPE_STRING)
-        return text_cell(row->record, field, load32(at), load32(at + 4));
+        return text_cell(row->record, field, load_u32(at), load_u32(at + 4));
     if (field->type == PROTOBUF_C_TYPE_BYTES)
-        return text_cell(row->record, field, load32(at + 8), load64(at));
+        return text_cell(row->record, field, load_u32(at + 8), load_u64(at));
     return scalar_cell(field, at);
 }
 

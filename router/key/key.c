@@ -22,20 +22,6 @@ struct spot {
     const char *record;
 };
 
-static uint32_t load_u32(const char *at)
-{
-    uint32_t x;
-    memcpy(&x, at, sizeof x);
-    return x;
-}
-
-static uint64_t load_u64(const char *at)
-{
-    uint64_t x;
-    memcpy(&x, at, sizeof x);
-    return x;
-}
-
 /* What the pointer or reference at `offset` leads to; NULL: nothing, or only the default. */
 static const char *follow(struct spot spot, uint32_t offset)
 {

@@ -53,9 +53,7 @@ bool key_number(const struct key_spec *spec, const char *key, size_t len, uint32
     if (part >= spec->n_parts || !spec->parts[part].number ||
         !key_part_bytes(spec, key, len, part, &data, &size) || size != 8)
         return false;
-    uint64_t x;
-    memcpy(&x, data, sizeof x);
-    x = be64toh(x);
+    uint64_t x = be64toh(load_u64(data));
     *number = (int64_t)(x ^ KEY_SIGN);
     return true;
 }

@@ -83,4 +83,19 @@ static inline size_t size_max(size_t a, size_t b)
 #define atol(...)     banned_atol_use_strtol
 #define atof(...)     banned_atof_use_strtod
 
+/* A number that may lie anywhere. */
+static inline uint32_t load_u32(const void *at)
+{
+    uint32_t x;
+    memcpy(&x, at, sizeof x);
+    return x;
+}
+
+static inline uint64_t load_u64(const void *at)
+{
+    uint64_t x;
+    memcpy(&x, at, sizeof x);
+    return x;
+}
+
 #endif

@@ -15,20 +15,6 @@ struct move {
     bool whole;         /* whether there may be any */
 };
 
-static uint32_t load32(const char *at)
-{
-    uint32_t x;
-    memcpy(&x, at, sizeof x);
-    return x;
-}
-
-static uint64_t load64(const char *at)
-{
-    uint64_t x;
-    memcpy(&x, at, sizeof x);
-    return x;
-}
-
 /* Sets the copy of the reference that lies at `ref` in the source to the copy of `off`. */
 static void put_ref(const struct move *move, const char *ref, uint32_t off)
 {
@@ -40,7 +26,7 @@ static void put_ref(const struct move *move, const char *ref, uint32_t off)
 
 static void move_text(struct move *move, const char *ref, size_t len)
 {
-    uint32_t off = load32(ref);
+    uint32_t off = load_u32(ref);
     if (off <= REF_EMPTY)
         return;
     if (off < move->at) {
@@ -58,19 +44,19 @@ static void move_image(struct move *move, const struct type *type, const char *i
 static void move_element(struct move *move, const struct field *field, const char *at)
 {
     if (field->type == PROTOBUF_C_TYPE_STRING) {
-        move_text(move, at, load32(at + 4));
+        move_text(move, at, load_u32(at + 4));
     } else if (field->type == PROTOBUF_C_TYPE_BYTES) {
-        move_text(move, at + 8, load64(at));
-    } else if (field->type == PROTOBUF_C_TYPE_MESSAGE && load32(at) != REF_NULL) {
-        put_ref(move, at, load32(at));
-        move_image(move, field->sub, move->record + load32(at));
+        move_text(move, at + 8, load_u64(at));
+    } else if (field->type == PROTOBUF_C_TYPE_MESSAGE && load_u32(at) != REF_NULL) {
+        put_ref(move, at, load_u32(at));
+        move_image(move, field->sub, move->record + load_u32(at));
     }
 }
 
 static void move_repeated(struct move *move, const struct field *field, const char *image)
 {
-    uint64_t n = load64(image + field->has_offset);
-    uint32_t off = load32(image + field->offset);
+    uint64_t n = load_u64(image + field->has_offset);
+    uint32_t off = load_u32(image + field->offset);
     uint32_t size = field_value_size(field);
     bool refs = field->type == PROTOBUF_C_TYPE_STRING || field->type == PROTOBUF_C_TYPE_BYTES ||
                 field->type == PROTOBUF_C_TYPE_MESSAGE;
@@ -88,7 +74,7 @@ static void move_image(struct move *move, const struct type *type, const char *i
         const struct field *field = type->refs[i];
         if (field->label == PROTOBUF_C_LABEL_REPEATED)
             move_repeated(move, field, image);
-        else if (field->oneof < 0 || load32(image + field->has_offset) == field->id)
+        else if (field->oneof < 0 || load_u32(image + field->has_offset) == field->id)
             move_element(move, field, image + field->offset);
     }
 }

@@ -620,42 +620,7 @@ END_TEST
 
 /* ---- saved bytes ----------------------------------------------------------------------------- */
 
-static void *create_empty(const void *user)
-{
-    const struct world *world = user;
-    struct table *made;
-    ck_assert_int_eq(table_create(world->type, &world->limits, &made), S4_OK);
-    return made;
-}
-
-static void destroy(void *thing)
-{
-    table_destroy(thing);
-}
-
-static void validate(const void *thing)
-{
-    table_validate(thing);
-}
-
-static s4_status save(const void *thing, struct buffer *out)
-{
-    return table_save(thing, out);
-}
-
-static s4_status load(void *thing, const char **at, const char *end, struct diag *diag)
-{
-    return table_load(thing, at, end, diag);
-}
-
-static uint64_t count_rows(const void *thing)
-{
-    return table_counters(thing)->rows;
-}
-
-static const struct saved_ops saved_ops = {
-    create_empty, destroy, validate, save, load, count_rows
-};
+SAVED_OPS(table);
 
 static void filled(struct world *world, struct buffer *saved)
 {
