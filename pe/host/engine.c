@@ -6,6 +6,7 @@
 #include "pe/host/host_control.h"
 #include "pe/host/host_run.h"
 
+#include <sched.h>
 #include <stdarg.h>
 #include <time.h>
 
@@ -103,6 +104,17 @@ static void worker_fini(struct host_worker *w)
     mem_free(w->event);
 }
 
+/* A worker may look for more before it sleeps if every thread that has work all the time can have a
+ * core of its own. */
+static uint32_t spins_for(const struct engine *engine)
+{
+    cpu_set_t cores;
+    uint32_t busy = engine->n_workers + engine->options.feed_thread;
+    if (sched_getaffinity(0, sizeof cores, &cores) != 0)
+        return 0;
+    return busy <= (uint32_t)CPU_COUNT(&cores) ? HOST_SPINS : 0;
+}
+
 static s4_status make_workers(struct engine *engine)
 {
     engine->workers = mem_aligned(CACHE_LINE, engine->n_workers * sizeof *engine->workers);
@@ -116,7 +128,8 @@ static s4_status make_workers(struct engine *engine)
                                           .user = w,
                                           .clock = engine->options.clock,
                                           .slots = engine->map.slots,
-                                          .flush_us = engine->options.flush_us };
+                                          .flush_us = engine->options.flush_us,
+                                          .spins = spins_for(engine) };
         TRY(worker_create(&options, &w->actor));
     }
     return worker_init(engine, &engine->feeder, UINT32_MAX);

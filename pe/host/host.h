@@ -26,10 +26,11 @@
 #include "runtime/base/mem.h"
 #include "runtime/base/rng.h"
 
-#define HOST_SAMPLE       256       /* one run in so many is timed */
-#define HOST_FEED_WINDOW  (4 * MIB) /* of an app's blocks on their way, before its feeds wait */
+#define HOST_SAMPLE       256         /* one run in so many is timed */
+#define HOST_FEED_WINDOW  (512 * KIB) /* of an app's blocks on their way, before its feeds wait */
 #define HOST_COPIED_PART  2    /* of the soft mark: for what all apps' records copied out hold */
 #define HOST_CATCH_UP_MAX 4096 /* see host_time_moves */
+#define HOST_SPINS        400  /* looks before a worker sleeps: some 10 to 20 us */
 #define HOST_NEVER        UINT64_MAX
 #define HOST_END_OF_TIME  (UINT64_MAX - 1)
 #define HOST_TOUCHED      4u /* a service did or failed something */

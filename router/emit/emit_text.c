@@ -20,6 +20,7 @@
 
 #if KERNEL_WIDE
 
+#define AHEAD        1024 /* bytes that are fetched early: another core read them last */
 #define KEY_ROOM_MAX ((2 + KERNEL_TEXT_MAX + 1 + 7) & ~7u)
 
 /* Writes the key; answers where the attributes begin. Comes before these: the NUL and the zeros up
@@ -108,6 +109,7 @@ ALWAYS_INLINE s4_status emit_text(struct emitter *emitter, const struct route *r
     if (UNLIKELY(open->call != emitter->call))
         return emit_marked(emitter, route, emission, message, open);
     uint32_t *counter = &emitter->links[slot];
+    PREFETCH_WRITE(at + AHEAD);
     put_header(emitter, route, emission, at, hash, slot);
     char *to = put_key(at, text, len);
     for (uint32_t i = 0; i < words; i++)

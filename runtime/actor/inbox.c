@@ -92,6 +92,17 @@ struct message *inbox_take_messages(struct inbox *inbox)
     return oldest;
 }
 
+bool inbox_spin(const struct inbox *inbox, uint32_t turns)
+{
+    for (; turns > 0; turns--) {
+        if (atomic_load_explicit(&inbox->blocks, memory_order_relaxed) ||
+            atomic_load_explicit(&inbox->messages, memory_order_relaxed))
+            return true;
+        CPU_RELAX();
+    }
+    return false;
+}
+
 bool inbox_sleep(struct inbox *inbox)
 {
     atomic_store(&inbox->sleeping, 1); /* (2) */

@@ -43,6 +43,10 @@ void inbox_push_message(struct inbox *inbox, struct message *message);
 struct block *inbox_take_blocks(struct inbox *inbox);
 struct message *inbox_take_messages(struct inbox *inbox);
 
+/* Looks up to `turns` times whether something came, some 20 to 50 ns each: for a thread that has
+ * worked just now and a core to itself, since being woken on another core takes longer than what
+ * thousands of events do. True: something is there. */
+bool inbox_spin(const struct inbox *inbox, uint32_t turns);
 /* Announces sleep. False: something is there, do not sleep. After true, wait on wake_fd, then call
  * inbox_woken. */
 bool inbox_sleep(struct inbox *inbox);

@@ -18,7 +18,8 @@
 #include "runtime/actor/runs.h"
 #include "runtime/base/mem.h"
 
-#define RUNS_PER_ROUND 64 /* before the inbox, the clock and the timers are looked at again */
+#define RUNS_PER_ROUND 64   /* before the inbox, the clock and the timers are looked at again */
+#define AHEAD          4096 /* bytes of a block that are fetched early: another core wrote them */
 #define WAIT_MAX_US    100000u
 
 struct worker {
@@ -236,8 +237,10 @@ static uint32_t sort_count(struct worker *worker, const struct block *block)
     if (block->count < slots)
         return sort_count_few(worker, block);
     const struct record *end = block_end(block);
-    for (const struct record *r = block_first(block); r < end; r = record_next(r))
+    for (const struct record *r = block_first(block); r < end; r = record_next(r)) {
+        PREFETCH((const char *)r + AHEAD);
         counts[r->dst]++;
+    }
     uint32_t n_touched = 0;
     for (uint32_t slot = 0; slot < slots; slot++)
         if (counts[slot])
@@ -424,9 +427,15 @@ static void worker_sleep(struct worker *worker)
 static void *worker_main(void *arg)
 {
     struct worker *worker = arg;
-    while (!atomic_load_explicit(&worker->stop, memory_order_relaxed))
-        if (!worker_step(worker))
-            worker_sleep(worker);
+    bool worked = false; /* then more may come at once */
+    while (!atomic_load_explicit(&worker->stop, memory_order_relaxed)) {
+        if (worker_step(worker) || (worked && inbox_spin(&worker->inbox, worker->options.spins))) {
+            worked = true;
+            continue;
+        }
+        worked = false;
+        worker_sleep(worker);
+    }
     return NULL;
 }
 

@@ -93,6 +93,7 @@ struct worker_options {
     const struct clock *clock;
     uint32_t slots;    /* destinations are below */
     uint64_t flush_us; /* the longest that a record waits in an open block while runs go on */
+    uint32_t spins;    /* looks at the inbox before it sleeps after work; 0: none (inbox_spin) */
 };
 
 s4_status worker_create(const struct worker_options *options, struct worker **worker) MUST_USE;

@@ -48,8 +48,13 @@ _Noreturn void check_failed(const char *file, int line, const char *func, const 
 #if defined(__x86_64__)
 #define PREFETCH(address) \
     __asm__ volatile("prefetcht0 %0" : : "m"(*(const char *)(const void *)(address)))
+#define PREFETCH_WRITE(address) \
+    __asm__ volatile("prefetchw %0" : : "m"(*(const char *)(const void *)(address)))
+#define CPU_RELAX() __builtin_ia32_pause()
 #else
-#define PREFETCH(address) __builtin_prefetch(address)
+#define PREFETCH(address)       __builtin_prefetch(address)
+#define PREFETCH_WRITE(address) __builtin_prefetch(address, 1)
+#define CPU_RELAX()             ((void)0)
 #endif
 
 static inline size_t align_up(size_t n, size_t to)

@@ -1,6 +1,6 @@
 /* The node of the benches; see the header. Threads inherit the core of the one that makes them, so
- * all are where node_pin put the main thread, which sleeps while it measures; only the intake's
- * thread is moved, found by its name. */
+ * all are where node_pin put the main thread, which sleeps while it measures; with a thread for the
+ * intake each is put on its core once it is there, found by its name. */
 #include "tests/bench/node.h"
 
 #include <dirent.h>
@@ -19,29 +19,36 @@ static void die(const char *what, const char *why)
 /* ---- cores --------------------------------------------------------------------------------- */
 
 static int core_first = -1;
+static int core_last = -1;
 
-static void pin(pid_t thread, int core)
+static void find_cores(void)
+{
+    cpu_set_t set;
+    CHECK(sched_getaffinity(0, sizeof set, &set) == 0);
+    for (int core = 0; core < CPU_SETSIZE; core++)
+        if (CPU_ISSET((size_t)core, &set)) {
+            core_first = core_first < 0 ? core : core_first;
+            core_last = core;
+        }
+}
+
+static void pin(pid_t thread, int core, int or_core)
 {
     cpu_set_t set;
     CPU_ZERO(&set);
     CPU_SET((size_t)core, &set);
+    CPU_SET((size_t)or_core, &set);
     CHECK(sched_setaffinity(thread, sizeof set, &set) == 0);
 }
 
 void node_pin(void)
 {
-    cpu_set_t set;
-    CHECK(sched_getaffinity(0, sizeof set, &set) == 0);
-    int last = -1;
-    for (int core = 0; core < CPU_SETSIZE; core++)
-        if (CPU_ISSET((size_t)core, &set)) {
-            core_first = core_first < 0 ? core : core_first;
-            last = core;
-        }
-    pin(0, last);
+    find_cores();
+    pin(0, core_last, core_last);
 }
 
-static void pin_if_intake(const char *thread)
+/* The intake's thread has the first core to itself, all others share the last. */
+static void pin_thread(const char *thread)
 {
     char path[64];
     char name[32] = "";
@@ -49,18 +56,20 @@ static void pin_if_intake(const char *thread)
     FILE *file = fopen(path, "re");
     if (!file)
         return;
-    if (fgets(name, sizeof name, file) && strcmp(name, "intake\n") == 0)
-        pin((pid_t)strtol(thread, NULL, 10), core_first);
+    if (fgets(name, sizeof name, file)) {
+        int core = strcmp(name, "intake\n") == 0 ? core_first : core_last;
+        pin((pid_t)strtol(thread, NULL, 10), core, core);
+    }
     fclose(file);
 }
 
-static void pin_intake(void)
+static void pin_threads(void)
 {
     DIR *threads = opendir("/proc/self/task");
     CHECK(threads);
     for (const struct dirent *entry; (entry = readdir(threads));)
         if (entry->d_name[0] != '.')
-            pin_if_intake(entry->d_name);
+            pin_thread(entry->d_name);
     closedir(threads);
 }
 
@@ -106,11 +115,13 @@ void node_open(struct node *node, const struct node_options *options)
     *node = (struct node){ 0 };
     CHECK(sem_init(&node->answered, 0, 0) == 0);
     CHECK(setenv("S4_BENCH_LINES", options->lines, 1) == 0);
+    if (options->feed_thread)
+        pin(0, core_first, core_last); /* the engine sees both */
     if (engine_create(&engine, &node->engine, &diag) != S4_OK ||
         engine_start(node->engine, &diag) != S4_OK)
         die("engine", diag.text);
     if (options->feed_thread)
-        pin_intake();
+        pin_threads();
     deploy(node, options->bundle);
 }
 
