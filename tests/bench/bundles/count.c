@@ -155,18 +155,19 @@ static inline __attribute__((always_inline)) s4_status emit_lines(s4_ctx *ctx, u
     s4_status status = S4_OK;
     for (uint32_t i = 0; i < budget && input.at < end && status == S4_OK; i += LINES_AT_ONCE) {
         char *lines[LINES_AT_ONCE + 1];
-        uint32_t n = end_lines(input.at, end, lines);
-        uint32_t k = 0;
-        for (; k < n && status == S4_OK; k++) {
-            word.text = lines[k];
+        char **stop = lines + end_lines(input.at, end, lines);
+        char **line = lines;
+        while (line < stop && status == S4_OK) {
+            word.text = *line++;
             status = way == WORDS   ? s4_emit(ctx, &words, &word)
                      : way == HOPS  ? s4_emit(ctx, &hops, &word)
                      : way == ASKED ? s4_emit(ctx, &asked, &word)
                                     : s4_emit(ctx, &reported, &word);
+            (*line)[-1] = '\n';
         }
-        input.at = lines[k];
-        for (k = 1; k <= n; k++)
-            lines[k][-1] = '\n';
+        input.at = *line;
+        while (line < stop)
+            (*++line)[-1] = '\n';
     }
     return status;
 }
