@@ -266,7 +266,7 @@ s4_status engine_status(struct engine *engine, struct engine_status *status)
         .memory_hard = engine->options.memory_hard,
     };
     made.apps = mem_calloc(size_max(engine->n_apps, 1), sizeof *made.apps);
-    for (uint32_t i = 0; made.apps && i < ENGINE_APPS_MAX; i++) {
+    for (uint32_t i = 0; made.apps && i < host_places(engine); i++) {
         struct host_app *app = host_app_at(engine, i);
         if (app)
             app_status(app, &made.apps[made.n_apps++]);

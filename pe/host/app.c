@@ -315,13 +315,14 @@ static bool allocate(struct host_app *app)
     app->outputs = mem_calloc(app->n_outputs, sizeof *app->outputs);
     app->requests = mem_calloc(app->n_requests, sizeof *app->requests);
     app->partitions = mem_calloc(app->engine->map.slots, sizeof(struct host_partition *));
+    app->bases = mem_calloc(app->engine->map.slots, sizeof(struct partition *));
     app->feed_links = mem_calloc(app->engine->map.slots, sizeof *app->feed_links);
     app->inject_links = mem_calloc(app->engine->map.slots, sizeof *app->inject_links);
     if (!app->emits)
         return false;
     app->source_emits = app->emits + app->n_streams;
     return app->streams && app->pairs && app->prototypes && app->outputs && app->requests &&
-           app->partitions && app->feed_links && app->inject_links;
+           app->partitions && app->bases && app->feed_links && app->inject_links;
 }
 
 static s4_status build(struct host_app *app, struct diag *diag)
@@ -418,6 +419,7 @@ void host_app_destroy(struct host_app *app)
     mem_free(app->outputs);
     mem_free(app->requests);
     mem_free(app->partitions);
+    mem_free(app->bases);
     mem_free(app->feed_links);
     mem_free(app->inject_links);
     mem_free(app->params);
@@ -436,14 +438,9 @@ struct host_app *host_app_of(const struct engine *engine, uint16_t number)
     return app && app->number == number ? app : NULL;
 }
 
-struct host_app *host_app_at(const struct engine *engine, uint32_t place)
-{
-    return atomic_load_explicit(&engine->apps[place], memory_order_acquire);
-}
-
 struct host_app *host_app_find(const struct engine *engine, const char *name)
 {
-    for (uint32_t i = 0; i < ENGINE_APPS_MAX; i++) {
+    for (uint32_t i = 0; i < host_places(engine); i++) {
         struct host_app *app = atomic_load_explicit(&engine->apps[i], memory_order_acquire);
         if (app && strcmp(app->graph->app, name) == 0)
             return app;

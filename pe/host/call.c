@@ -11,32 +11,6 @@
 
 #include "pe/output/deadletter.h"
 
-HOT void host_enter(struct host_worker *worker, struct host_partition *partition, uint64_t now_us)
-{
-    struct host_ctx *ctx = &worker->ctx;
-    struct host_app *app = partition->app;
-    host_running = ctx;
-    if (!app->event_time && now_us > partition->now_us)
-        partition->now_us = now_us;
-    ctx->app = app;
-    ctx->partition = partition;
-    ctx->emitter = &worker->emitters[app->number % ENGINE_APPS_MAX];
-    ctx->emitter->now_us = now_us;
-    ctx->run_us = partition->now_us;
-    ctx->yield = false;
-    ctx->emission =
-        (struct emission){ .time = partition->now_us, .keyless = partition->base.slot, .hop = 1 };
-    emitter_source(ctx->emitter, partition->base.slot, partition->links_out);
-}
-
-void host_leave(struct host_worker *worker)
-{
-    host_running = NULL;
-    worker->ctx.partition = NULL;
-    worker->ctx.prototype = NULL;
-    worker->ctx.record = NULL;
-}
-
 static inline void call_begin(struct host_ctx *ctx, struct host_prototype *prototype,
                               uint32_t number, enum call_kind kind)
 {

@@ -59,6 +59,7 @@ static s4_status make_partitions(struct host_app *app)
             continue;
         TRY(host_partition_create(app, &engine->workers[worker - engine->first_worker],
                                   (uint16_t)slot, seed, &app->partitions[slot]));
+        app->bases[slot] = &app->partitions[slot]->base;
     }
     return S4_OK;
 }
@@ -153,7 +154,10 @@ static s4_status deploy(struct engine *engine, const struct bundle *bundle, stru
         return diag_set(diag, S4_FAILED, "app \"%s\": its start callback failed: %s", name, cause);
     }
     app->started = true;
-    atomic_store_explicit(&engine->apps[app->number % ENGINE_APPS_MAX], app, memory_order_release);
+    uint32_t place = app->number % ENGINE_APPS_MAX;
+    atomic_store_explicit(&engine->apps[place], app, memory_order_release);
+    if (place >= host_places(engine)) /* pairs with its acquire */
+        atomic_store_explicit(&engine->places, place + 1, memory_order_release);
     engine->next_app++;
     engine->n_apps++;
     host_on_workers(app, start_on_worker, NULL);
@@ -235,7 +239,7 @@ s4_status engine_undeploy(struct engine *engine, const char *name, uint64_t *dro
 size_t engine_apps(const struct engine *engine)
 {
     size_t n = 0;
-    for (uint32_t i = 0; i < ENGINE_APPS_MAX; i++)
+    for (uint32_t i = 0; i < host_places(engine); i++)
         n += host_app_at(engine, i) != NULL;
     return n;
 }

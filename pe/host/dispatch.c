@@ -66,9 +66,10 @@ static inline uint8_t next_hop(const struct record *record)
 
 static inline const struct record *record_at(const struct host_span *span, uint32_t i)
 {
-    return (const struct record *)(const void *)(span->data + (size_t)span->order[i] * 8);
+    return block_record(span->data, &span->order[i]);
 }
 
+/* Notes how long the records of a run took, n of them from this one on. */
 static void sample(struct host_ctx *ctx, const struct record *record, uint64_t started_ns,
                    uint32_t n)
 {
@@ -133,12 +134,25 @@ HOT static uint32_t dispatch(struct host_ctx *ctx, const struct host_span *span,
     return i;
 }
 
-static uint32_t dispatch_timed(struct host_ctx *ctx, const struct host_span *span, uint32_t i)
+/* After anything that ran on a partition: event timers that its time has passed, mailboxes whose
+ * turn it is, and when it wants to be called next. */
+static inline void run_end(struct host_ctx *ctx)
 {
-    uint64_t started_ns = host_now_ns();
-    uint32_t end = dispatch(ctx, span, i);
-    sample(ctx, record_at(span, i), started_ns, end - i);
-    return end;
+    struct host_partition *p = ctx->partition;
+    if (UNLIKELY(p->turns.size > 0))
+        host_turns(ctx);
+    if (p->app->event_time && UNLIKELY(p->due_us <= p->now_us))
+        host_partition_tick(ctx);
+    if (UNLIKELY(p->due_stale))
+        host_partition_due(p);
+    else if (UNLIKELY(p->due_us < p->worker->due_us && !p->app->event_time))
+        p->worker->due_us = p->due_us;
+    p->turn++;
+}
+
+void host_run_end(struct host_ctx *ctx)
+{
+    run_end(ctx);
 }
 
 HOT static uint32_t run_records(void *user, struct partition *base, struct run *run)
@@ -153,48 +167,32 @@ HOT static uint32_t run_records(void *user, struct partition *base, struct run *
     uint32_t from = run->done;
     uint32_t i = from;
     const struct host_span span = {
-        .data = run->data,
+        .data = run->block->data,
         .order = run->order,
         .n = run->count - i > BUDGET_DEFAULT ? i + BUDGET_DEFAULT : run->count, /* a turn */
-        .next_n = run->count + run->next_count,
+        .all = run->block->count - run->first,
     };
     host_enter(worker, p, worker_now_us(worker->actor));
     if (run->first == 0 && i == 0)
-        host_fetch_first(p->app, &span, 0);
-    if (UNLIKELY(worker->runs++ % HOST_SAMPLE == 0))
-        i = dispatch_timed(ctx, &span, i);
-    else
-        i = dispatch(ctx, &span, i);
+        host_fetch_first(p->app, &span);
+    bool sampled = UNLIKELY(worker->runs++ % HOST_SAMPLE == 0);
+    uint64_t started_ns = sampled ? host_now_ns() : 0;
+    i = dispatch(ctx, &span, i);
+    if (UNLIKELY(sampled))
+        sample(ctx, record_at(&span, from), started_ns, i - from);
     asan_poison(worker->event, HOST_EVENT_SIZE); /* an event is valid until its handler returns */
     ctx->record = NULL;
     count_add(&host_counters(worker, p->app)->applied, i - from);
-    host_run_end(ctx);
+    run_end(ctx);
     host_leave(worker);
     return i;
 }
 
-/* After anything that ran on a partition: event timers that its time has passed, mailboxes whose
- * turn it is, and when it wants to be called next. */
-void host_run_end(struct host_ctx *ctx)
+static struct partition *const *find_partitions(void *user, uint16_t number)
 {
-    struct host_partition *p = ctx->partition;
-    if (UNLIKELY(p->turns.size > 0))
-        host_turns(ctx);
-    if (p->app->event_time && UNLIKELY(p->due_us <= p->now_us))
-        host_partition_tick(ctx);
-    if (UNLIKELY(p->due_stale))
-        host_partition_due(p);
-    else if (UNLIKELY(p->due_us < p->worker->due_us && !p->app->event_time))
-        p->worker->due_us = p->due_us;
-    p->turn++;
-}
-
-static struct partition *find_partition(void *user, uint16_t number, uint16_t slot)
-{
-    struct host_worker *worker = user;
-    struct host_app *app = host_app_of(worker->engine, number);
-    struct host_partition *p = app ? app->partitions[slot] : NULL;
-    return p ? &p->base : NULL;
+    const struct host_worker *worker = user;
+    const struct host_app *app = host_app_of(worker->engine, number);
+    return app ? app->bases : NULL;
 }
 
 static void block_done(void *user, struct block *block)
@@ -220,14 +218,14 @@ static bool flush(void *user)
 {
     struct host_worker *worker = user;
     bool any = false;
-    for (uint32_t i = 0; i < ENGINE_APPS_MAX; i++)
+    for (uint32_t i = 0; i < host_places(worker->engine); i++)
         if (host_app_at(worker->engine, i) && worker->emitters[i].n_open)
             any |= emitter_flush(&worker->emitters[i]);
     return any;
 }
 
 const struct worker_ops host_worker_ops = {
-    .partition = find_partition,
+    .partitions = find_partitions,
     .records = run_records,
     .block_taken = host_block_taken,
     .block_copied = host_block_copied,

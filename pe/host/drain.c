@@ -267,7 +267,7 @@ s4_status engine_drain(struct engine *engine, const char *name, bool finish, dra
     group->user = user;
     atomic_store(&group->left, 1); /* this function's own */
     s4_status status = S4_OK;
-    for (uint32_t i = 0; i < ENGINE_APPS_MAX && status == S4_OK; i++) {
+    for (uint32_t i = 0; i < host_places(engine) && status == S4_OK; i++) {
         struct host_app *app = host_app_at(engine, i);
         if (app && (!only || app == only))
             status = add_drain(app, finish, group);

@@ -287,7 +287,7 @@ void engine_destroy(struct engine *engine)
     for (uint32_t i = 0; engine->workers && i < engine->n_workers; i++)
         if (engine->workers[i].actor)
             worker_drain_messages(engine->workers[i].actor);
-    for (uint32_t i = 0; i < ENGINE_APPS_MAX; i++) {
+    for (uint32_t i = 0; i < host_places(engine); i++) {
         struct host_app *app = host_app_at(engine, i);
         if (app) {
             host_app_stop(app);

@@ -228,7 +228,7 @@ static void *feed_main(void *arg)
 
 void host_feed_flush(struct engine *engine)
 {
-    for (uint32_t i = 0; i < ENGINE_APPS_MAX; i++) {
+    for (uint32_t i = 0; i < host_places(engine); i++) {
         struct host_app *app = host_app_at(engine, i);
         if (app && app->feed_emitter.n_open)
             emitter_flush(&app->feed_emitter);

@@ -77,9 +77,9 @@ struct host_pair;
  * the runs that follow. */
 struct host_span {
     const char *data;
-    const uint16_t *order; /* their places, in units of 8 bytes */
-    uint32_t n;            /* the run ends here */
-    uint32_t next_n;       /* and the next one here */
+    const struct block_place *order;
+    uint32_t n;   /* the run ends here */
+    uint32_t all; /* and the block's last one here */
 };
 
 /* Runs a stretch of a pair's records; answers where it ends (stretch.c). */
@@ -222,6 +222,7 @@ struct host_app {
     void *params;                       /* owned */
     void *data;                         /* s4_set_app_data */
     struct host_partition **partitions; /* [slots]; NULL where another node owns the slot */
+    struct partition **bases;           /* [slots]: the workers' parts of them */
     _Atomic bool paused;
     _Atomic bool closing; /* no more input: undeploy */
     struct host_sums sums;
@@ -374,6 +375,7 @@ struct engine {
     uint32_t first_worker; /* its number through all nodes */
     uint32_t all_workers;
     struct host_worker *workers;
+    _Atomic uint32_t places; /* of the next, those below have been used; only grows, under lock */
     struct host_app *_Atomic apps[ENGINE_APPS_MAX]; /* by number modulo; release in deploy pairs
                                                        with acquire in host_app_at */
     uint32_t next_app;                              /* under lock */
@@ -401,5 +403,16 @@ struct engine {
     uint64_t marks_us;           /* worker 0: when the memory marks were looked at */
     _Atomic size_t paused_bytes; /* of paused apps' blocks, then; relaxed, for host_memory */
 };
+
+/* The apps: at places below host_places, each of which may be NULL. */
+static inline uint32_t host_places(const struct engine *engine)
+{
+    return atomic_load_explicit(&engine->places, memory_order_acquire);
+}
+
+static inline struct host_app *host_app_at(const struct engine *engine, uint32_t place)
+{
+    return atomic_load_explicit(&engine->apps[place], memory_order_acquire);
+}
 
 #endif

@@ -13,7 +13,6 @@ s4_status host_app_create(struct engine *engine, const struct bundle *bundle, st
                           uint16_t number, struct host_app **app, struct diag *diag) MUST_USE;
 void host_app_destroy(struct host_app *app);
 struct host_app *host_app_of(const struct engine *engine, uint16_t number);
-struct host_app *host_app_at(const struct engine *engine, uint32_t place);
 struct host_app *host_app_find(const struct engine *engine, const char *name);
 const struct host_output *host_output_find(const struct host_app *app, const char *name,
                                            uint32_t *number);

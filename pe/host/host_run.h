@@ -30,9 +30,35 @@ s4_status host_partition_load(struct host_partition *partition, const char **at,
 
 /* ---- call.c: one call into a plugin, whole or taken back ------------------------------------ */
 
+extern _Thread_local struct host_ctx *host_running; /* what this thread runs; NULL: nothing */
+
 /* Starts a run (or anything that stands for one) on a partition at a time. */
-void host_enter(struct host_worker *worker, struct host_partition *partition, uint64_t now_us);
-void host_leave(struct host_worker *worker);
+static inline void host_enter(struct host_worker *worker, struct host_partition *partition,
+                              uint64_t now_us)
+{
+    struct host_ctx *ctx = &worker->ctx;
+    struct host_app *app = partition->app;
+    host_running = ctx;
+    if (!app->event_time && now_us > partition->now_us)
+        partition->now_us = now_us;
+    ctx->app = app;
+    ctx->partition = partition;
+    ctx->emitter = &worker->emitters[app->number % ENGINE_APPS_MAX];
+    ctx->emitter->now_us = now_us;
+    ctx->run_us = partition->now_us;
+    ctx->yield = false;
+    ctx->emission =
+        (struct emission){ .time = partition->now_us, .keyless = partition->base.slot, .hop = 1 };
+    emitter_source(ctx->emitter, partition->base.slot, partition->links_out);
+}
+
+static inline void host_leave(struct host_worker *worker)
+{
+    host_running = NULL;
+    worker->ctx.partition = NULL;
+    worker->ctx.prototype = NULL;
+    worker->ctx.record = NULL;
+}
 
 /* What last_ms of an instance is at the partition's time. */
 static inline uint32_t host_now_ms(struct host_partition *partition,
@@ -119,7 +145,7 @@ uint64_t host_now_ns(void); /* for samples only */
 
 host_stretch_fn *host_stretch_of(const struct codec *codec);
 /* The head start that a block's first records need. */
-void host_fetch_first(const struct host_app *app, const struct host_span *span, uint32_t i);
+void host_fetch_first(const struct host_app *app, const struct host_span *span);
 
 /* ---- waiting.c, requests.c, queries.c ------------------------------------------------------ */
 
@@ -219,7 +245,6 @@ void host_probes_drop(struct host_partition *partition);
 
 /* ---- crash.c ------------------------------------------------------------------------------- */
 
-extern _Thread_local struct host_ctx *host_running; /* what this thread runs; NULL: nothing */
 extern _Thread_local const struct request_job *host_running_request; /* whose function it runs */
 
 #endif

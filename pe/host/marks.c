@@ -16,7 +16,7 @@ static struct host_app *heaviest(const struct engine *engine)
 {
     struct host_app *found = NULL;
     uint64_t most = 0;
-    for (uint32_t i = 0; i < ENGINE_APPS_MAX; i++) {
+    for (uint32_t i = 0; i < host_places(engine); i++) {
         struct host_app *app = host_app_at(engine, i);
         if (!app || atomic_load_explicit(&app->paused, memory_order_relaxed))
             continue;
@@ -112,7 +112,7 @@ static void nothing(void *user)
 
 static void resume_apps(struct engine *engine)
 {
-    for (uint32_t i = 0; i < ENGINE_APPS_MAX; i++) {
+    for (uint32_t i = 0; i < host_places(engine); i++) {
         struct host_app *app = host_app_at(engine, i);
         if (!app || !atomic_load_explicit(&app->paused, memory_order_relaxed) ||
             !atomic_load(&app->alarmed))
@@ -139,7 +139,7 @@ size_t host_memory(const struct engine *engine)
 static void count_paused(struct engine *engine)
 {
     size_t bytes = 0;
-    for (uint32_t i = 0; i < ENGINE_APPS_MAX; i++) {
+    for (uint32_t i = 0; i < host_places(engine); i++) {
         const struct host_app *app = host_app_at(engine, i);
         if (app && atomic_load_explicit(&app->paused, memory_order_relaxed))
             bytes += host_waiting_bytes(app);

@@ -3,14 +3,14 @@
  *
  * Records are taken in groups, in three steps, each of which fetches what the next one needs:
  *
- *     words     the index words of the next group, by the hashes in its records
+ *     words     the index words of the next group, by the tags in the records' places
  *     find      the number of each instance of this group, by the tags in those words; its entry
- *     handle    key compared, event decoded, handler called
+ *     handle    record judged, key compared, event decoded, handler called
  *
- * A group is of records with the same head (stream, flags, hop) and of one link, numbered without a
- * gap, so that these are compared once, in the second step, with two words that say what the next
- * record must look like. What does not fit (another link, no such instance, one that waits) ends
- * the group or takes the general way; order is kept, since that one record is done before the next.
+ * Only the third touches the records. They must have the same head (stream, flags, hop) and be of
+ * one link, numbered without a gap, so that both are compared with two words that say what the next
+ * record must look like. What does not fit (another link, no such instance, one that waits) is
+ * looked at, or takes the general way; order is kept, since that record is done before the next.
  *
  * Nothing that the second step found is trusted in the third: the instance must live and have the
  * key. A number stays valid as a number whatever the calls in between do.
@@ -23,15 +23,9 @@
 #define GROUP    32u
 #define LINK_ONE (UINT64_C(1) << 32) /* from one record of a link to the next */
 
-/* A record of the group, and the number of its instance or INSTANCE_NONE. */
-struct found {
-    const struct record *record;
-    uint32_t number;
-};
-
 static inline const struct record *record_at(const struct host_span *span, uint32_t i)
 {
-    return (const struct record *)(const void *)(span->data + (size_t)span->order[i] * 8);
+    return block_record(span->data, &span->order[i]);
 }
 
 /* Stream, flags and hop. */
@@ -45,69 +39,77 @@ static inline uint64_t link_of(const struct record *record)
     return codec_load64((const char *)&record->src);
 }
 
-/* ---- words --------------------------------------------------------------------------------- */
+/* ---- ahead --------------------------------------------------------------------------------- */
 
-/* The records from i on, as far as they belong to one partition and make up a group. Records behind
- * this run are those of the next one, whose number of records is known. */
-static inline void fetch_words(const struct host_app *app, const struct host_span *span, uint32_t i,
-                               uint32_t hearer)
+#define RECORDS_AHEAD 24u /* records whose lines are fetched before their turn */
+
+/* Where the index words of the next group are: of one partition, that of its first record. */
+struct words {
+    const uint64_t *at;
+    uint64_t mask;
+};
+
+static inline struct words words_of(const struct host_app *app, const struct block_place *place,
+                                    uint32_t hearer)
 {
-    uint32_t end = i < span->n ? span->n : span->next_n;
-    if (i >= end)
-        return;
-    end = end - i > GROUP ? i + GROUP : end;
-    const struct host_partition *p = app->partitions[record_at(span, i)->dst];
-    const struct tagindex *index = &p->tables[hearer].index;
-    const uint64_t *words = index->words;
-    uint64_t mask = index->mask;
-    for (; i < end; i++)
-        PREFETCH(&words[record_at(span, i)->key_hash & mask]);
+    const struct tagindex *index = &app->partitions[place->dst]->tables[hearer].index;
+    return (struct words){ index->words, index->mask };
 }
 
-void host_fetch_first(const struct host_app *app, const struct host_span *span, uint32_t i)
+static inline void fetch_word(const struct words *words, const struct block_place *place)
 {
-    const struct record *record = record_at(span, i);
-    if (record->stream < app->n_pairs && app->pairs[record->stream].stretch)
-        fetch_words(app, span, i, app->pairs[record->stream].fast_prototype);
+    PREFETCH(&words->at[place->tag & words->mask]);
+}
+
+static inline void fetch_record(const struct host_span *span, const struct block_place *place)
+{
+    PREFETCH(block_record(span->data, place));
+}
+
+/* n places from i on; where there are not so many, some that may be read all the same. */
+static inline const struct block_place *places_from(const struct host_span *span, uint32_t i,
+                                                    uint32_t n)
+{
+    return i + n <= span->all ? span->order + i : span->order;
+}
+
+/* The first record of a block has nobody before it to fetch for it and for those behind. */
+void host_fetch_first(const struct host_app *app, const struct host_span *span)
+{
+    const struct block_place *place = span->order;
+    const struct block_place *end = place + size_min(RECORDS_AHEAD, span->all);
+    uint16_t stream = block_record(span->data, place)->stream;
+    for (const struct block_place *p = place; p < end; p++)
+        fetch_record(span, p);
+    if (stream >= app->n_pairs || !app->pairs[stream].stretch)
+        return;
+    struct words words = words_of(app, place, app->pairs[stream].fast_prototype);
+    for (end = place + size_min(span->n, GROUP); place < end; place++)
+        fetch_word(&words, place);
 }
 
 /* ---- find ---------------------------------------------------------------------------------- */
 
-/* Finds instances for the records from i on, up to `end` or to one that does not fit the group;
- * answers how many. `link` is that of the first one. An instance is the first one with the tag of
- * the record's hash; its entry is fetched. An empty word ends the search: its number is
- * INSTANCE_NONE, and what is fetched for it does no harm. */
-ALWAYS_INLINE uint32_t find_group(const struct instances *table, const struct host_span *span,
-                                  uint32_t i, uint32_t end, uint64_t link, struct found *found)
+/* Finds the instances for n places: the first one with the tag; its entry is fetched. An empty word
+ * ends the search: its number is INSTANCE_NONE, and what is fetched for it does no harm. */
+ALWAYS_INLINE void find_group(const struct instances *table, const struct block_place *place,
+                              uint32_t n, uint32_t *number)
 {
     const char *words = (const char *)table->index.words;
     const char *entries = table->entries;
     const uint64_t entry_size = table->entry_size;
     const uint64_t state_offset = table->state_offset;
     const uint64_t mask = table->index.mask;
-    const uint32_t head = head_of(record_at(span, i));
-    const struct found *first = found;
-    uint64_t one = LINK_ONE;
-    __asm__("" : "+r"(one)); /* kept, not made anew each time */
-    for (const uint16_t *order = span->order + i, *stop = span->order + end; order < stop;
-         order++) {
-        const struct record *record = (const void *)(span->data + (size_t)*order * 8);
-        __asm__("" : "+r"(record)); /* its address once, not once per use */
-        if (UNLIKELY(head_of(record) != head || link_of(record) != link))
-            break;
-        link += one;
-        uint32_t tag = instances_tag(record->key_hash);
+    for (const struct block_place *end = place + n; place < end; place++) {
+        uint32_t tag = place->tag;
         const char *word = words + (tag & mask) * 8;
         for (uint64_t at = tag; UNLIKELY(codec_load32(word + 4) != tag) && codec_load32(word) != 0;)
             word = words + (++at & mask) * 8;
-        uint32_t number = codec_load32(word) - 1;
-        found->record = record;
-        found->number = number;
-        found++;
-        PREFETCH(entries + number * entry_size);
-        PREFETCH(entries + number * entry_size + state_offset);
+        uint64_t found = codec_load32(word) - 1;
+        *number++ = (uint32_t)found;
+        PREFETCH(entries + found * entry_size);
+        PREFETCH(entries + found * entry_size + state_offset);
     }
-    return (uint32_t)(found - first);
 }
 _Static_assert(INSTANCE_NONE == (uint32_t)0 - 1, "an empty word is no instance");
 
@@ -147,36 +149,52 @@ static void stretch_begin(struct host_ctx *ctx, const struct host_pair *pair)
     kernel_get_base(pair->route.codec, ctx->worker->event);
 }
 
-/* One record the general way, between two of this one. False: the partition stalls. */
-__attribute__((noinline)) static bool
-handle_slowly(struct host_ctx *ctx, const struct host_pair *pair, const struct record *record)
+/* What the next record must look like. */
+struct sync {
+    uint64_t link;
+    uint32_t head;
+    bool on; /* the link's counter in the partition lags behind */
+};
+
+/* Notes in the partition that the records of the link before this one were applied. */
+static void sync_end(struct host_ctx *ctx, struct sync *sync)
 {
-    if (!host_dispatch_one(ctx, record))
+    if (sync->on)
+        ctx->partition->links_in.last[(uint16_t)sync->link] = (uint32_t)(sync->link >> 32) - 1;
+    *sync = (struct sync){ 0 };
+}
+
+/* Goes on with this record, which must be the next of its link and of the stretch's stream. */
+__attribute__((noinline)) static bool sync_begin(struct host_ctx *ctx, const struct host_pair *pair,
+                                                 const struct record *record, struct sync *sync)
+{
+    sync_end(ctx, sync);
+    if (record->stream != pair->route.number || !link_is_next(&ctx->partition->links_in, record))
+        return false;
+    *sync = (struct sync){ link_of(record), head_of(record), true };
+    ctx->emission.hop = (uint8_t)(record->hop + (record->hop < UINT8_MAX));
+    return true;
+}
+
+/* One record the general way, between two of this one. False: the stretch ends before it (another
+ * stream, or the partition stalls). */
+__attribute__((noinline)) static bool handle_slowly(struct host_ctx *ctx,
+                                                    const struct host_pair *pair,
+                                                    const struct record *record, struct sync *sync)
+{
+    sync_end(ctx, sync);
+    if (record->stream != pair->route.number || !host_dispatch_one(ctx, record))
         return false;
     stretch_begin(ctx, pair);
     return true;
 }
 
-/* Whether a group can begin with the record: it must be the next of its link. */
-static bool group_begin(struct host_ctx *ctx, const struct record *record)
-{
-    if (!link_is_next(&ctx->partition->links_in, record))
-        return false;
-    ctx->emission.hop = (uint8_t)(record->hop + (record->hop < UINT8_MAX));
-    return true;
-}
-
-/* Notes in the partition that the records before the one with this link were applied. */
-static inline void group_end(struct host_ctx *ctx, uint64_t link)
-{
-    ctx->partition->links_in.last[(uint16_t)link] = (uint32_t)(link >> 32) - 1;
-}
-
-/* The records of a group; answers how many of the `n` are done. It may be fewer above the hard
- * memory mark, or when the partition stalls. Without words: any type, decoded by a call. */
+/* The records of n places; answers how many of them are done. It may be fewer above the hard memory
+ * mark, or when the stretch ends. Without words: any type, decoded by a call. */
 ALWAYS_INLINE uint32_t run_group(struct host_ctx *ctx, const struct host_pair *pair,
-                                 const struct found *found, uint32_t n, uint64_t link,
-                                 uint32_t words, uint32_t n_strings)
+                                 const struct host_span *span, uint32_t from, uint32_t n,
+                                 const uint32_t *numbers, struct sync *sync, uint32_t words,
+                                 uint32_t n_strings)
 {
     const struct codec *codec = pair->route.codec;
     struct kernel_strings strings;
@@ -187,15 +205,30 @@ ALWAYS_INLINE uint32_t run_group(struct host_ctx *ctx, const struct host_pair *p
     uint64_t state_offset = ctx->table->state_offset;
     uint32_t now_ms = host_now_ms(ctx->partition, ctx->prototype);
     uint8_t dirty = ctx->prototype->dirty_flag;
-    uint32_t i = 0;
+    uint64_t link = sync->link;
+    uint32_t head = sync->head;
+    const struct block_place *places = span->order + from;
+    const struct block_place *soon = places_from(span, from + RECORDS_AHEAD, n);
+    const struct block_place *next = places_from(span, from + n, n);
+    const struct words next_words = words_of(ctx->app, next, pair->fast_prototype);
+    const char *data = span->data;
     kernel_strings_init(&strings, codec, n_strings);
-    for (const struct found *f = found, *end = found + n; f < end; f++) {
-        const struct record *record = f->record;
-        uint32_t number = f->number;
-        struct instance *instance = (struct instance *)(void *)(entries + number * entry_size);
-        uint32_t key_len = record_key_len(record);
+    for (size_t i = 0; i < n; i++) {
+        const struct record *record = block_record(data, &places[i]);
         const void *event = NULL;
-        if (LIKELY(number != INSTANCE_NONE && is_ready(instance, record, key_len))) {
+        PREFETCH(block_record(data, &soon[i]));
+        fetch_word(&next_words, &next[i]);
+        bool fits = head_of(record) == head && link_of(record) == link;
+        if (UNLIKELY(!fits)) {
+            sync->link = link;
+            fits = sync_begin(ctx, pair, record, sync);
+            link = sync->link;
+            head = sync->head;
+        }
+        uint32_t key_len = record_key_len(record);
+        uint32_t number = numbers[i];
+        struct instance *instance = (struct instance *)(void *)(entries + number * entry_size);
+        if (LIKELY(fits && number != INSTANCE_NONE && is_ready(instance, record, key_len))) {
             event = scratch;
             if (words)
                 kernel_get(codec, &strings, (const char *)record,
@@ -205,15 +238,16 @@ ALWAYS_INLINE uint32_t run_group(struct host_ctx *ctx, const struct host_pair *p
                 event = host_decode(ctx->worker, pair, record);
         }
         if (UNLIKELY(!event)) {
-            i = (uint32_t)(f - found);
-            group_end(ctx, link + i * LINK_ONE);
-            if (!handle_slowly(ctx, pair, record))
-                return i;
-            if (ctx->yield)
-                return i + 1;
+            sync->link = link;
+            bool done = handle_slowly(ctx, pair, record, sync);
+            if (!done || ctx->yield)
+                return (uint32_t)i + done;
+            link = sync->link;
+            head = sync->head;
             entries = ctx->table->entries;
             continue;
         }
+        link += LINK_ONE;
         instance->last_ms = now_ms;
         instance->flags |= dirty;
         ctx->record = record;
@@ -221,13 +255,11 @@ ALWAYS_INLINE uint32_t run_group(struct host_ctx *ctx, const struct host_pair *p
         s4_status status = on_event(&ctx->pub, (char *)instance + state_offset, event);
         if (UNLIKELY(((uint32_t)status | ctx->touched) != 0)) {
             call_ends(ctx, record, status);
-            if (UNLIKELY(ctx->yield)) {
-                n = (uint32_t)(f - found) + 1;
-                break;
-            }
+            if (UNLIKELY(ctx->yield))
+                n = (uint32_t)i + 1;
         }
     }
-    group_end(ctx, link + n * LINK_ONE);
+    sync->link = link;
     return n;
 }
 
@@ -237,26 +269,17 @@ ALWAYS_INLINE uint32_t stretch(struct host_ctx *ctx, const struct host_pair *pai
                                const struct host_span *span, uint32_t i, uint32_t words,
                                uint32_t n_strings)
 {
-    struct found found[GROUP];
+    uint32_t numbers[GROUP];
+    struct sync sync = { 0 };
+    uint32_t done, n;
     stretch_begin(ctx, pair);
-    while (i < span->n && !ctx->yield) {
-        const struct record *record = record_at(span, i);
-        if (record->stream != pair->route.number)
-            break;
-        if (UNLIKELY(!group_begin(ctx, record))) {
-            if (!handle_slowly(ctx, pair, record))
-                break;
-            i++;
-            continue;
-        }
-        uint64_t link = link_of(record);
-        uint32_t end = span->n - i > GROUP ? i + GROUP : span->n;
-        uint32_t n = find_group(ctx->table, span, i, end, link, found);
-        fetch_words(ctx->app, span, i + n, pair->fast_prototype);
-        i += run_group(ctx, pair, found, n, link, words, n_strings);
-        if (UNLIKELY(ctx->partition->base.stalled))
-            break;
-    }
+    do {
+        n = span->n - i > GROUP ? GROUP : span->n - i;
+        find_group(ctx->table, span->order + i, n, numbers);
+        done = run_group(ctx, pair, span, i, n, numbers, &sync, words, n_strings);
+        i += done;
+    } while (done == n && i < span->n && !ctx->yield);
+    sync_end(ctx, &sync);
     return i;
 }
 

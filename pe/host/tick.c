@@ -220,7 +220,7 @@ uint64_t host_tick(void *user)
     struct host_worker *worker = user;
     uint64_t now_us = worker_now_us(worker->actor);
     host_marks(worker, now_us);
-    for (uint32_t i = 0; i < ENGINE_APPS_MAX; i++) {
+    for (uint32_t i = 0; i < host_places(worker->engine); i++) {
         struct host_app *app = host_app_at(worker->engine, i);
         if (app)
             sweep_one(worker, app);
@@ -232,7 +232,7 @@ uint64_t host_tick(void *user)
     }
     if (worker->due_us <= now_us) {
         worker->due_us = HOST_NEVER;
-        for (uint32_t i = 0; i < ENGINE_APPS_MAX; i++) {
+        for (uint32_t i = 0; i < host_places(worker->engine); i++) {
             struct host_app *app = host_app_at(worker->engine, i);
             if (!app)
                 continue;

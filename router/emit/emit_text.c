@@ -25,7 +25,7 @@
 
 /* Writes the key; answers where the attributes begin. Comes before these: the NUL and the zeros up
  * to them are eight bytes at once, which may reach into them. */
-ALWAYS_INLINE char *put_key(char *at, __m128i text, uint32_t len)
+ALWAYS_INLINE char *put_key(char *at, __m128i text, size_t len)
 {
     char *key = at + sizeof(struct record);
     uint16_t key_len = (uint16_t)len;
@@ -36,13 +36,12 @@ ALWAYS_INLINE char *put_key(char *at, __m128i text, uint32_t len)
 }
 
 /* All but what is only known at the end. */
-ALWAYS_INLINE void put_header(const struct emitter *emitter, const struct route *route,
-                              const struct emission *emission, char *at, uint64_t hash,
-                              uint32_t slot)
+ALWAYS_INLINE void put_header(const struct route *route, const struct emission *emission, char *at,
+                              uint64_t hash, uint32_t from_to)
 {
     struct record *record = (struct record *)(void *)at;
     record->key_hash = hash;
-    codec_store32((char *)&record->src, emitter->src | slot << 16);
+    codec_store32((char *)&record->src, from_to);
     codec_store32((char *)&record->stream,
                   codec_load32((const char *)&emission->blank) | route->number);
     record->time = emission->time;
@@ -79,6 +78,8 @@ __attribute__((noinline)) static s4_status
 emit_marked(struct emitter *emitter, const struct route *route, const struct emission *emission,
             const void *message, struct emitter_open *open)
 {
+    if (UNLIKELY(emitter->left == 0))
+        return emit_text_slowly(emitter, route, emission, message);
     emitter_mark(emitter, open, emission);
     return route->emit(emitter, route, emission, message);
 }
@@ -97,20 +98,21 @@ ALWAYS_INLINE s4_status emit_text(struct emitter *emitter, const struct route *r
     uint32_t nuls = kernel_nuls(text);
     if (UNLIKELY(nuls == 0))
         return emit_text_slowly(emitter, route, emission, message);
-    uint32_t len = (uint32_t)__builtin_ctz(nuls);
-    if (len > KERNEL_TEXT_MAX)
-        __builtin_unreachable(); /* there are 16 bits */
+    size_t len = kernel_first(nuls);
     uint64_t hash = hash_bytes(key, len);
     uint32_t slot = slot_of_hash(hash, emitter->slots);
-    struct emitter_open *open = emitter->at_slot[slot];
+    struct emitter_open *open = emitter->only;
+    if (UNLIKELY(!open))
+        open = emitter->at_slot[slot];
     char *at = open->at;
-    if (UNLIKELY(at + room > open->end || emitter->left == 0))
+    if (UNLIKELY(at + room > open->end))
         return emit_text_slowly(emitter, route, emission, message);
     if (UNLIKELY(open->call != emitter->call))
         return emit_marked(emitter, route, emission, message, open);
     uint32_t *counter = &emitter->links[slot];
     PREFETCH_WRITE(at + AHEAD);
-    put_header(emitter, route, emission, at, hash, slot);
+    uint32_t from_to = emitter->src | slot << 16; /* src and dst, as they lie in a record */
+    put_header(route, emission, at, hash, from_to);
     char *to = put_key(at, text, len);
     for (uint32_t i = 0; i < words; i++)
         kernel_word(to + i * 8, image + i * 8);
@@ -123,9 +125,12 @@ ALWAYS_INLINE s4_status emit_text(struct emitter *emitter, const struct route *r
     struct record *record = (struct record *)(void *)at;
     record->len = (uint32_t)(end - at);
     record->seq = ++*counter;
+    struct block_place *place = open->place;
+    codec_store32((char *)place, (uint32_t)(at - open->data) / BLOCK_UNIT | slot << 16);
+    place->tag = (uint32_t)hash;
+    open->place = place + 1;
     open->at = end;
-    open->count++;
-    emitter->left--;
+    emitter_count(emitter);
     return S4_OK;
 }
 

@@ -18,7 +18,8 @@ s4_status emitter_init(struct emitter *emitter, const struct emitter_options *op
 {
     const struct slot_map *map = options->map;
     *emitter = (struct emitter){ .options = *options, .emits_max = emits_max, .left = emits_max };
-    emitter->call = 1;
+    CHECK(emits_max > 0);
+    emitter->call = 2; /* no destination has one yet */
     emitter->sealed_end = &emitter->sealed;
     emitter->touched = options->touched ? options->touched : &emitter->untold;
     emitter->slots = map->slots;
@@ -32,6 +33,7 @@ s4_status emitter_init(struct emitter *emitter, const struct emitter_options *op
     }
     for (uint32_t w = 0; w < options->workers; w++)
         emitter->open[w].worker = (uint16_t)w;
+    emitter->only = options->workers == 1 ? emitter->open : NULL;
     for (uint32_t slot = 0; slot < map->slots; slot++)
         emitter->at_slot[slot] = &emitter->open[map->worker[slot]];
     return S4_OK;
@@ -62,9 +64,10 @@ static void count_begun(struct emitter *emitter)
 static void open_set(struct emitter_open *open, struct block *block)
 {
     open->block = block;
+    open->data = block ? block->data : NULL;
     open->at = block ? block->data + block->used : NULL;
     open->end = block ? block->data + block->capacity : NULL;
-    open->count = block ? block->count : 0;
+    open->place = block ? block_places(block) + block->count : NULL;
 }
 
 /* Tells the block what only its destination knew. */
@@ -73,7 +76,8 @@ static void open_sync(const struct emitter_open *open)
     if (!open->block)
         return;
     open->block->used = (uint32_t)(open->at - open->block->data);
-    open->block->count = open->count;
+    open->block->count = emitter_open_count(open);
+    open->block->placed = true;
 }
 
 static struct block *open_block(struct emitter *emitter, struct emitter_open *open, size_t capacity)
@@ -187,9 +191,7 @@ void emitter_rollback(struct emitter *emitter)
         cut(emitter, m->block, m->used, m->count);
         open_set(m->open, m->block);
     }
-    emitter->call++;
-    emitter->left = emitter->emits_max;
-    emitter->n_marks = 0;
+    emitter_next_call(emitter);
 }
 
 /* ---- records ------------------------------------------------------------------------------- */
@@ -229,9 +231,9 @@ static inline void finish(struct emitter *emitter, struct emitter_open *open, st
 {
     record->len = (uint32_t)len;
     record->seq = ++emitter->links[record->dst];
+    emitter_place(open, record);
     open->at += len;
-    open->count++;
-    emitter->left--;
+    emitter_count(emitter);
 }
 
 /* Puts the attributes of a record: of a struct, of a value, or raw bytes. */
@@ -260,7 +262,7 @@ __attribute__((noinline)) static s4_status
 put_in_fresh(struct emitter *emitter, struct emitter_open *open, const struct head *head,
              const struct emission *emission, put_attributes *put, const void *source)
 {
-    if (open->block && open->count > 0)
+    if (emitter_open_count(open) > 0)
         seal(emitter, open);
     size_t ordinary = block_pool_block_size(emitter->options.pool);
     for (size_t size = ordinary;;) {

@@ -67,13 +67,19 @@ struct emitter_options {
 /* The open block of a destination. Where it ends, and how many records it has, is here as long as
  * it is open; the block learns it when it is sealed. */
 struct emitter_open {
-    char *at;            /* where the next record goes; NULL without a block */
-    char *end;           /* of the room in it; NULL without a block */
-    uint64_t call;       /* the last call that wrote to it */
-    struct block *block; /* owned; NULL: none */
-    uint32_t count;
+    char *at;                  /* where the next record goes; NULL without a block */
+    char *end;                 /* of the room in it; NULL without a block */
+    char *data;                /* where it begins; NULL without a block */
+    uint64_t call;             /* the last call that wrote to it */
+    struct block_place *place; /* of the next record */
+    struct block *block;       /* owned; NULL: none */
     uint16_t worker;
 };
+
+static inline uint32_t emitter_open_count(const struct emitter_open *open)
+{
+    return open->block ? (uint32_t)(open->place - block_places(open->block)) : 0;
+}
 
 struct emitter_mark { /* of the first write of a call to a destination: what was there before */
     struct emitter_open *open;
@@ -83,8 +89,10 @@ struct emitter_mark { /* of the first write of a call to a destination: what was
 };
 
 struct emitter {
+    struct emitter_open *only;     /* if there is one destination: it need not wait for the hash */
     struct emitter_open **at_slot; /* [slots], into `open`: by the map */
-    uint64_t call; /* counts on with every commit and rollback of a call that wrote */
+    uint64_t call; /* of this call: even; odd once it has emitted all that it may, so that no block
+                      is of it */
     uint16_t src;  /* the source now, and its counters: [slots] */
     uint32_t slots;
     uint32_t *links;
@@ -132,11 +140,17 @@ static inline bool emitter_wrote(const struct emitter *emitter)
 
 void emitter_send_sealed(struct emitter *emitter);
 
-static inline void emitter_commit(struct emitter *emitter)
+/* The next call has its own number, and may emit as many again. */
+static inline void emitter_next_call(struct emitter *emitter)
 {
-    emitter->call++;
+    emitter->call = (emitter->call | 1) + 1;
     emitter->left = emitter->emits_max;
     emitter->n_marks = 0;
+}
+
+static inline void emitter_commit(struct emitter *emitter)
+{
+    emitter_next_call(emitter);
     if (UNLIKELY(emitter->sealed != NULL))
         emitter_send_sealed(emitter);
 }

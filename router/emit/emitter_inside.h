@@ -27,12 +27,25 @@ static inline void emitter_mark(struct emitter *emitter, struct emitter_open *op
     *emitter->touched |= EMITTER_WROTE;
     mark->open = open;
     mark->block = block;
-    mark->count = open->count;
+    mark->count = emitter_open_count(open);
     if (!block)
         return;
     mark->used = (uint32_t)(open->at - block->data);
     if (emission->hop > block->hops)
         block->hops = emission->hop;
+}
+
+/* One record more of this call. */
+static inline void emitter_count(struct emitter *emitter)
+{
+    if (UNLIKELY(--emitter->left == 0))
+        emitter->call |= 1;
+}
+
+/* Notes the record, whose header is written, as the open block's next. */
+static inline void emitter_place(struct emitter_open *open, const struct record *record)
+{
+    *open->place++ = block_place_of(open->block, record);
 }
 
 #endif

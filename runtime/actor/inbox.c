@@ -47,6 +47,7 @@ void inbox_wake(struct inbox *inbox)
 void inbox_push_block(struct inbox *inbox, struct block *block)
 {
     struct block *head = atomic_load_explicit(&inbox->blocks, memory_order_relaxed);
+    block->far = true;
     do
         block->next = head;
     while (!atomic_compare_exchange_weak(&inbox->blocks, &head, block)); /* (1), (2) */

@@ -10,7 +10,7 @@
 struct copied {
     struct block_runs runs;
     struct run run;
-    uint16_t order[];
+    struct block_place order[];
 };
 
 static size_t bytes_left(const struct run *run)
@@ -21,12 +21,13 @@ static size_t bytes_left(const struct run *run)
     return bytes;
 }
 
-static void copy_records(struct block *block, const struct run *run, uint16_t *order)
+static void copy_records(struct block *block, const struct run *run, struct block_place *order)
 {
     for (uint32_t i = run->done; i < run->count; i++) {
         const struct record *record = run_record(run, i);
-        memcpy(block->data + block->used, record, record->len);
-        *order++ = (uint16_t)(block->used / ORDER_UNIT);
+        char *at = block->data + block->used;
+        memcpy(at, record, record->len);
+        *order++ = block_place_of(block, (const struct record *)(const void *)at);
         block->used += record->len;
         block->count++;
         if (record->hop > block->hops)
@@ -40,7 +41,7 @@ struct run *run_copy(const struct run *run)
     uint32_t n = run->count - run->done;
     size_t tail = align_up(bytes_left(run), _Alignof(struct copied));
     struct block *block =
-        block_take_alone(from->pool, tail + sizeof(struct copied) + n * sizeof(uint16_t));
+        block_take_alone(from->pool, tail + sizeof(struct copied) + n * sizeof(struct block_place));
     if (!block)
         return NULL;
     block->app = from->app;
@@ -52,7 +53,7 @@ struct run *run_copy(const struct run *run)
         .runs = { .block = block, .n_runs = 1, .runs_left = 1, .order = copied->order },
         .run = { .partition = run->partition,
                  .runs = &copied->runs,
-                 .data = block->data,
+                 .block = block,
                  .order = copied->order,
                  .count = n },
     };

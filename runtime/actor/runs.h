@@ -5,8 +5,6 @@
 
 #include "runtime/actor/worker.h"
 
-#define ORDER_UNIT 8u
-
 struct block_runs {
     struct block_runs *next; /* in the free list */
     struct block *block;
@@ -14,7 +12,7 @@ struct block_runs {
     uint32_t runs_left;
     uint32_t order_max;
     uint32_t runs_max;
-    uint16_t *order; /* offsets / ORDER_UNIT, partition by partition */
+    struct block_place *order; /* partition by partition */
     struct run *runs;
 };
 

@@ -18,8 +18,7 @@
 #include "runtime/actor/runs.h"
 #include "runtime/base/mem.h"
 
-#define RUNS_PER_ROUND 64   /* before the inbox, the clock and the timers are looked at again */
-#define AHEAD          4096 /* bytes of a block that are fetched early: another core wrote them */
+#define RUNS_PER_ROUND 64 /* before the inbox, the clock and the timers are looked at again */
 #define WAIT_MAX_US    100000u
 
 struct worker {
@@ -30,8 +29,9 @@ struct worker {
     uint64_t now_us;
     uint64_t tick_us; /* when ops->tick wants to be called */
     uint64_t flushed_us;
-    bool yields; /* no further run in this round */
-    uint64_t ready_bits[WORKER_HOPS / 64];
+    bool yields;                           /* no further run in this round */
+    uint64_t ready_bits[WORKER_HOPS / 64]; /* hops that have a list that is not empty */
+    uint32_t ready_words;                  /* and which of these words are not 0 */
     struct {
         struct partition *first;
         struct partition *last;
@@ -39,6 +39,8 @@ struct worker {
     struct block_runs *free_runs;
     uint32_t *counts; /* per slot; all zero between two blocks */
     uint16_t *touched;
+    struct block_place *places; /* scratch, for blocks that come without */
+    uint32_t places_max;
     pthread_t thread;
     bool has_thread;
     _Atomic bool stop; /* relaxed: only ends the loop; the join orders the rest */
@@ -46,15 +48,10 @@ struct worker {
 
 /* ---- runs ---------------------------------------------------------------------------------- */
 
-const struct block *run_block(const struct run *run)
-{
-    return run->runs->block;
-}
-
 static bool runs_grow(struct block_runs *runs, uint32_t records, uint32_t n_runs)
 {
     if (records > runs->order_max) {
-        uint16_t *order = mem_realloc(runs->order, records * sizeof *order);
+        struct block_place *order = mem_realloc(runs->order, records * sizeof *order);
         if (!order)
             return false;
         runs->order = order;
@@ -140,30 +137,37 @@ static void ready_push(struct worker *worker, struct partition *partition)
     uint8_t hops = partition->oldest->runs->block->hops;
     partition->ready = true;
     partition->ready_next = NULL;
-    if (worker->ready[hops].first)
-        worker->ready[hops].last->ready_next = partition;
-    else
-        worker->ready[hops].first = partition;
+    struct partition *last = worker->ready[hops].last;
     worker->ready[hops].last = partition;
+    if (LIKELY(worker->ready[hops].first != NULL)) {
+        last->ready_next = partition;
+        return;
+    }
+    worker->ready[hops].first = partition;
     worker->ready_bits[hops / 64] |= UINT64_C(1) << (hops % 64);
+    worker->ready_words |= 1u << (hops / 64);
+}
+
+static void ready_emptied(struct worker *worker, uint32_t hops)
+{
+    uint64_t bits = worker->ready_bits[hops / 64] & ~(UINT64_C(1) << (hops % 64));
+    worker->ready_bits[hops / 64] = bits;
+    if (bits == 0)
+        worker->ready_words &= ~(1u << (hops / 64));
 }
 
 static struct partition *ready_pop(struct worker *worker)
 {
-    for (int word = WORKER_HOPS / 64 - 1; word >= 0; word--) {
-        uint64_t bits = worker->ready_bits[word];
-        if (bits == 0)
-            continue;
-        uint32_t bit = 63u - (uint32_t)__builtin_clzll(bits);
-        uint32_t hops = (uint32_t)word * 64 + bit;
-        struct partition *partition = worker->ready[hops].first;
-        worker->ready[hops].first = partition->ready_next;
-        if (!partition->ready_next)
-            worker->ready_bits[word] &= ~(UINT64_C(1) << bit);
-        partition->ready = false;
-        return partition;
-    }
-    return NULL;
+    if (worker->ready_words == 0)
+        return NULL;
+    uint32_t word = 31u - (uint32_t)__builtin_clz(worker->ready_words);
+    uint32_t hops = word * 64 + 63u - (uint32_t)__builtin_clzll(worker->ready_bits[word]);
+    struct partition *partition = worker->ready[hops].first;
+    worker->ready[hops].first = partition->ready_next;
+    if (!partition->ready_next)
+        ready_emptied(worker, hops);
+    partition->ready = false;
+    return partition;
 }
 
 /* A partition whose queue was emptied from outside must leave its ready list. */
@@ -181,7 +185,7 @@ static void ready_remove(struct worker *worker, struct partition *partition)
             if (worker->ready[hops].last == partition)
                 worker->ready[hops].last = before;
             if (!worker->ready[hops].first)
-                worker->ready_bits[hops / 64] &= ~(UINT64_C(1) << (hops % 64));
+                ready_emptied(worker, hops);
             partition->ready = false;
             return;
         }
@@ -218,29 +222,45 @@ uint64_t partition_clear(struct worker *worker, struct partition *partition)
 
 /* ---- taking a block in --------------------------------------------------------------------- */
 
-/* Counts the records per destination and notes which there are; answers how many. A block of few
- * records is looked at record by record, lest it cost a look at every slot. */
-static uint32_t sort_count_few(struct worker *worker, const struct block *block)
+/* The places of a block's records: those that were noted as they were written, or found now. */
+static const struct block_place *places_find(struct worker *worker, const struct block *block)
 {
-    uint32_t n_touched = 0;
+    if (LIKELY(block->placed))
+        return block_places(block);
+    if (block->count > worker->places_max) {
+        struct block_place *grown =
+            mem_realloc(worker->places, block->count * sizeof *worker->places);
+        if (!grown)
+            return NULL;
+        worker->places = grown;
+        worker->places_max = block->count;
+    }
+    struct block_place *place = worker->places;
     const struct record *end = block_end(block);
     for (const struct record *r = block_first(block); r < end; r = record_next(r))
-        if (worker->counts[r->dst]++ == 0)
-            worker->touched[n_touched++] = r->dst;
+        *place++ = block_place_of(block, r);
+    return worker->places;
+}
+
+/* Counts the records per destination and notes which there are; answers how many. A block of few
+ * records is looked at record by record, lest it cost a look at every slot. */
+static uint32_t sort_count_few(struct worker *worker, const struct block_place *places, uint32_t n)
+{
+    uint32_t n_touched = 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (worker->counts[places[i].dst]++ == 0)
+            worker->touched[n_touched++] = places[i].dst;
     return n_touched;
 }
 
-static uint32_t sort_count(struct worker *worker, const struct block *block)
+static uint32_t sort_count(struct worker *worker, const struct block_place *places, uint32_t n)
 {
     uint32_t *counts = worker->counts; /* in registers: what is written could alias *worker */
     uint32_t slots = worker->options.slots;
-    if (block->count < slots)
-        return sort_count_few(worker, block);
-    const struct record *end = block_end(block);
-    for (const struct record *r = block_first(block); r < end; r = record_next(r)) {
-        PREFETCH((const char *)r + AHEAD);
-        counts[r->dst]++;
-    }
+    if (n < slots)
+        return sort_count_few(worker, places, n);
+    for (const struct block_place *place = places, *end = places + n; place < end; place++)
+        counts[place->dst]++;
     uint32_t n_touched = 0;
     for (uint32_t slot = 0; slot < slots; slot++)
         if (counts[slot])
@@ -252,15 +272,16 @@ static uint32_t sort_count(struct worker *worker, const struct block *block)
 static void sort_runs(struct worker *worker, struct block_runs *runs, uint32_t n_touched)
 {
     const struct worker_options *options = &worker->options;
+    struct partition *const *partitions = options->ops->partitions(options->user, runs->block->app);
     uint32_t *counts = worker->counts;
     uint32_t at = 0;
     for (uint32_t t = 0; t < n_touched; t++) {
         uint16_t slot = worker->touched[t];
         struct run *run = &runs->runs[t];
         uint32_t count = counts[slot];
-        run->partition = options->ops->partition(options->user, runs->block->app, slot);
+        run->partition = partitions ? partitions[slot] : NULL;
         run->runs = runs;
-        run->data = runs->block->data;
+        run->block = runs->block;
         run->order = runs->order + at;
         run->first = at;
         run->count = count;
@@ -271,17 +292,14 @@ static void sort_runs(struct worker *worker, struct block_runs *runs, uint32_t n
     }
 }
 
-static void sort_place(struct worker *worker, struct block_runs *runs)
+static void sort_place(struct worker *worker, struct block_runs *runs,
+                       const struct block_place *places)
 {
-    uint16_t *order = runs->order;
+    struct block_place *order = runs->order;
     uint32_t *counts = worker->counts;
-    const char *data = runs->block->data;
-    uint32_t used = runs->block->used;
-    for (uint32_t at = 0; at < used;) {
-        const struct record *record = (const struct record *)(const void *)(data + at);
-        order[counts[record->dst]++] = (uint16_t)(at / ORDER_UNIT);
-        at += record->len;
-    }
+    for (const struct block_place *place = places, *end = places + runs->block->count; place < end;
+         place++)
+        order[counts[place->dst]++] = *place;
 }
 
 static void run_queue(struct worker *worker, struct run *run)
@@ -303,12 +321,13 @@ static void run_queue(struct worker *worker, struct run *run)
 static void block_take_in(struct worker *worker, struct block *block)
 {
     struct block_runs *runs = runs_take(worker);
-    CHECK(runs);
+    const struct block_place *places = places_find(worker, block);
+    CHECK(runs && places);
     runs->block = block;
-    uint32_t n_touched = sort_count(worker, block);
+    uint32_t n_touched = sort_count(worker, places, block->count);
     CHECK(runs_grow(runs, block->count, n_touched));
     sort_runs(worker, runs, n_touched);
-    sort_place(worker, runs);
+    sort_place(worker, runs, places);
     for (uint32_t t = 0; t < n_touched; t++)
         worker->counts[worker->touched[t]] = 0;
     runs->n_runs = n_touched;
@@ -496,6 +515,7 @@ void worker_destroy(struct worker *worker)
     }
     mem_free(worker->counts);
     mem_free(worker->touched);
+    mem_free(worker->places);
     mem_free(worker);
 }
 

@@ -42,10 +42,10 @@ struct run {
     struct run *next; /* in the partition's queue */
     struct partition *partition;
     struct block_runs *runs; /* of the block */
-    const char *data;        /* the block's bytes */
-    const uint16_t *order;   /* offsets in them (in units of 8) of this run's records, and behind
-                                them those of the block's next runs */
-    uint32_t first;          /* place in the block's order */
+    const struct block *block;
+    const struct block_place *order; /* of this run's records, and behind them those of the
+                                        block's next runs */
+    uint32_t first;                  /* place in the block's order */
     uint32_t count;
     uint32_t done;       /* executed: a stalled run goes on from here */
     uint32_t next_count; /* records of the block's next run; 0: this is the last */
@@ -64,9 +64,9 @@ struct partition {
 };
 
 struct worker_ops {
-    /* Finds the partition of a record's destination; NULL: not here any more, the run is dropped.
-     */
-    struct partition *(*partition)(void *user, uint16_t app, uint16_t slot);
+    /* The partitions of an app by slot, each NULL if it is not here (any more): its runs are
+     * dropped. NULL: there is no such app. */
+    struct partition *const *(*partitions)(void *user, uint16_t app);
     /* Executes the run's records from run->done on; answers how many are done in total. Fewer than
      * count: the host has set `stalled`, or the run goes on later (worker_yield). */
     uint32_t (*records)(void *user, struct partition *partition, struct run *run);
@@ -133,12 +133,10 @@ uint64_t partition_clear(struct worker *worker, struct partition *partition);
 /* Records that wait. */
 uint64_t partition_waiting(const struct partition *partition);
 
-const struct block *run_block(const struct run *run);
-
 /* The i-th of a run's `count` records. */
 static inline const struct record *run_record(const struct run *run, uint32_t i)
 {
-    return (const struct record *)(const void *)(run->data + (size_t)run->order[i] * 8);
+    return block_record(run->block->data, &run->order[i]);
 }
 
 #endif

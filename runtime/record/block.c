@@ -60,6 +60,23 @@ struct block_pool {
 };
 
 #define HEADER_SIZE align_up(sizeof(struct block), CACHE_LINE)
+#define RECORD_MIN  (sizeof(struct record) + 8) /* without attributes, with an empty key */
+
+/* How many places a block has room for: of all records that fit, or of the one large one. */
+static size_t places_of(const struct block_pool *pool, size_t capacity, bool alone)
+{
+    if (alone)
+        return capacity > pool->block_size;
+    return capacity / RECORD_MIN + 1;
+}
+
+/* Header, data, slack, places. */
+static size_t whole_size(const struct block_pool *pool, size_t capacity, bool alone)
+{
+    size_t size = HEADER_SIZE + capacity + BLOCK_SLACK;
+    size += places_of(pool, capacity, alone) * sizeof(struct block_place);
+    return align_up(size, CACHE_LINE);
+}
 
 static struct block *chain_pop(struct chain *chain)
 {
@@ -217,7 +234,7 @@ static void give_ordinary(struct block_pool *pool, struct block *block)
 static struct block *take_own(struct block_pool *pool, size_t capacity)
 {
     capacity = align_up(capacity, CACHE_LINE);
-    struct block *block = mem_aligned(CACHE_LINE, HEADER_SIZE + capacity + BLOCK_SLACK);
+    struct block *block = mem_aligned(CACHE_LINE, whole_size(pool, capacity, true));
     if (block) {
         block_set_up(pool, block, capacity);
         block->alone = true;
@@ -227,7 +244,7 @@ static struct block *take_own(struct block_pool *pool, size_t capacity)
 
 size_t block_bytes(const struct block *block)
 {
-    return HEADER_SIZE + block->capacity + BLOCK_SLACK;
+    return whole_size(block->pool, block->capacity, block->alone);
 }
 
 static struct block *handed_out(struct block_pool *pool, struct block *block)
@@ -240,6 +257,8 @@ static struct block *handed_out(struct block_pool *pool, struct block *block)
     block->app = 0;
     block->worker = 0;
     block->hops = 0;
+    block->placed = false;
+    block->far = false;
     block->copied = false;
     block->opened_us = 0;
     block->user = NULL;
@@ -298,7 +317,7 @@ s4_status block_pool_create(size_t block_size, struct block_pool **pool)
     if (!fresh)
         return S4_NO_MEMORY;
     *fresh = (struct block_pool){ .block_size = align_up(block_size, CACHE_LINE) };
-    fresh->stride = HEADER_SIZE + fresh->block_size + BLOCK_SLACK;
+    fresh->stride = whole_size(fresh, fresh->block_size, false);
     if (pthread_key_create(&fresh->key, cache_end) != 0) {
         mem_free(fresh);
         return S4_FULL;

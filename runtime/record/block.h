@@ -20,6 +20,16 @@
 
 struct block_pool;
 
+/* Where a record lies in its block, where it goes, and the lower half of its key's hash: noted as
+ * it is written, so that whoever sorts the records, and looks for what they are for, needs neither
+ * to walk through them nor to touch them. */
+struct block_place {
+    uint16_t at; /* in units of BLOCK_UNIT bytes */
+    uint16_t dst;
+    uint32_t tag;
+};
+#define BLOCK_UNIT 8u
+
 struct block {
     struct block *next;      /* owner: whichever queue holds it */
     struct block_pool *pool; /* borrowed */
@@ -30,8 +40,10 @@ struct block {
     uint16_t app;            /* the app's number in this node */
     uint16_t worker;         /* destination, a global worker number */
     uint8_t hops;            /* the most of any record in it */
-    bool alone;              /* allocated on its own, not a piece of an arena */
-    bool copied;             /* holds a run that must wait, copied out of another block */
+    bool far : 1;            /* was written on another thread: its lines are in another cache */
+    bool alone : 1;          /* allocated on its own, not a piece of an arena */
+    bool copied : 1;         /* holds a run that must wait, copied out of another block */
+    bool placed : 1;         /* the places of all its records are noted */
     uint64_t opened_us;      /* when the first record came; for the flush bound */
     void *user;              /* the holder's own: the worker's runs */
     char *data;              /* 64-aligned, capacity + BLOCK_SLACK bytes */
@@ -60,6 +72,24 @@ void block_release(struct block *block);
 static inline struct record *block_first(const struct block *block)
 {
     return (struct record *)(void *)block->data;
+}
+
+/* Behind the slack: room for as many as records fit, for one in a block for one large record. */
+static inline struct block_place *block_places(const struct block *block)
+{
+    return (struct block_place *)(void *)(block->data + block->capacity + BLOCK_SLACK);
+}
+
+static inline struct block_place block_place_of(const struct block *block,
+                                                const struct record *record)
+{
+    size_t at = (size_t)((const char *)record - block->data) / BLOCK_UNIT;
+    return (struct block_place){ (uint16_t)at, record->dst, (uint32_t)record->key_hash };
+}
+
+static inline const struct record *block_record(const char *data, const struct block_place *place)
+{
+    return (const struct record *)(const void *)(data + (size_t)place->at * BLOCK_UNIT);
 }
 
 static inline const struct record *block_end(const struct block *block)

@@ -35,12 +35,12 @@
 #define KERNEL_SHAPES_2(X, words) KERNEL_SHAPES_1(X, words) X(words, 2)
 #define KERNEL_SHAPES_3(X, words) KERNEL_SHAPES_2(X, words) X(words, 3)
 #define KERNEL_SHAPES_4(X, words) KERNEL_SHAPES_3(X, words) X(words, 4)
-#define KERNEL_SHAPES(X)                                                                    \
-    KERNEL_SHAPES_1(X, 1)                                                                   \
-    KERNEL_SHAPES_2(X, 2)                                                                   \
-    KERNEL_SHAPES_3(X, 3)                                                                   \
-    KERNEL_SHAPES_4(X, 4) KERNEL_SHAPES_4(X, 5) KERNEL_SHAPES_4(X, 6) KERNEL_SHAPES_4(X, 7) \
-        KERNEL_SHAPES_4(X, 8)
+#define KERNEL_SHAPES(X)  \
+    KERNEL_SHAPES_1(X, 1) \
+    KERNEL_SHAPES_2(X, 2) \
+    KERNEL_SHAPES_3(X, 3) \
+    KERNEL_SHAPES_4(X, 4) \
+    KERNEL_SHAPES_4(X, 5) KERNEL_SHAPES_4(X, 6) KERNEL_SHAPES_4(X, 7) KERNEL_SHAPES_4(X, 8)
 
 struct codec_string {     /* of a flat type */
     uint32_t offset;      /* in the image */
@@ -144,6 +144,17 @@ ALWAYS_INLINE bool kernel_text(const char *text, __m128i *bytes)
 ALWAYS_INLINE uint32_t kernel_nuls(__m128i bytes)
 {
     return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_setzero_si128()));
+}
+
+/* The number of the first one: the text's length. By hand, since the builtin gives an int, which
+ * then lives in two registers. */
+ALWAYS_INLINE size_t kernel_first(uint32_t nuls)
+{
+    uint64_t first;
+    __asm__("bsf %1, %0" : "=r"(first) : "r"((uint64_t)nuls) : "cc");
+    if (first > KERNEL_TEXT_MAX)
+        __builtin_unreachable(); /* they are 16 bits */
+    return first;
 }
 #endif
 

@@ -222,7 +222,7 @@ static struct state state_now(void)
         const struct emitter_open *open = &emitter.open[w];
         s.blocks[w] = open->block;
         s.used[w] = open->block ? (uint32_t)(open->at - open->block->data) : 0;
-        s.count[w] = open->count;
+        s.count[w] = emitter_open_count(open);
     }
     return s;
 }

@@ -34,10 +34,13 @@ static bool wild; /* stalls and yields are drawn */
 
 /* ---- the host ------------------------------------------------------------------------------ */
 
-static struct partition *find(void *user, uint16_t app, uint16_t slot)
+static struct partition *const *find(void *user, uint16_t app)
 {
+    static struct partition *by_slot[SLOTS];
     ck_assert_uint_eq(app, 7);
-    return slot == GONE ? NULL : &partitions[slot];
+    for (uint16_t slot = 0; slot < SLOTS; slot++)
+        by_slot[slot] = slot == GONE ? NULL : &partitions[slot];
+    return by_slot;
 }
 
 /* Nobody who could run has more hops. */
@@ -45,7 +48,7 @@ static void check_preference(const struct run *run)
 {
     for (uint32_t slot = 0; slot < SLOTS; slot++) {
         const struct partition *p = &partitions[slot];
-        if (p->oldest && !p->stalled && run_block(p->oldest)->hops > run_block(run)->hops)
+        if (p->oldest && !p->stalled && p->oldest->block->hops > run->block->hops)
             ck_abort_msg("partition %u waits with more hops", slot);
     }
 }
@@ -68,7 +71,7 @@ static uint32_t execute(void *user, struct partition *partition, struct run *run
         const struct record *record = run_record(run, i);
         SUITE_SAME(&partitions[record->dst] == partition, true);
         SUITE_SAME(record->seq, ++taken[record->dst]);
-        SUITE_SAME((const char *)record - run->data, run->order[i] * 8u);
+        SUITE_SAME((const char *)record - run->block->data, run->order[i].at * BLOCK_UNIT);
     }
     return i;
 }
@@ -107,7 +110,7 @@ static bool idle(void *user)
 }
 
 static const struct worker_ops ops = {
-    .partition = find,
+    .partitions = find,
     .records = execute,
     .block_taken = block_taken,
     .block_copied = block_copied,
@@ -258,7 +261,7 @@ static uint32_t execute_all_but_0(void *user, struct partition *partition, struc
 }
 
 static const struct worker_ops ops_holding_0 = {
-    .partition = find,
+    .partitions = find,
     .records = execute_all_but_0,
     .block_taken = block_taken,
     .block_copied = block_copied,

@@ -157,7 +157,7 @@ static inline __attribute__((always_inline)) s4_status emit_lines(s4_ctx *ctx, u
         char *lines[LINES_AT_ONCE + 1];
         char **stop = lines + end_lines(input.at, end, lines);
         char **line = lines;
-        while (line < stop && status == S4_OK) {
+        while (line < stop) { /* a failure is remembered, and what comes after it does no harm */
             word.text = *line++;
             status = way == WORDS   ? s4_emit(ctx, &words, &word)
                      : way == HOPS  ? s4_emit(ctx, &hops, &word)
@@ -166,8 +166,6 @@ static inline __attribute__((always_inline)) s4_status emit_lines(s4_ctx *ctx, u
             (*line)[-1] = '\n';
         }
         input.at = *line;
-        while (line < stop)
-            (*++line)[-1] = '\n';
     }
     return status;
 }
