@@ -57,6 +57,7 @@ size_t status_of_node(const struct engine_status *status, struct counter_entry *
         { "memory", status->memory },
         { "memory_soft", status->memory_soft },
         { "memory_hard", status->memory_hard },
+        { "astray", status->astray },
     };
     _Static_assert(ARRAY_LEN(all) <= STATUS_NODE_COUNTERS, "room");
     memcpy(entries, all, sizeof all);

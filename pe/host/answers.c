@@ -264,6 +264,7 @@ s4_status engine_status(struct engine *engine, struct engine_status *status)
         .memory = block_pool_bytes(engine->pool),
         .memory_soft = engine->options.memory_soft,
         .memory_hard = engine->options.memory_hard,
+        .astray = atomic_load_explicit(&engine->astray, memory_order_relaxed),
     };
     made.apps = mem_calloc(size_max(engine->n_apps, 1), sizeof *made.apps);
     for (uint32_t i = 0; made.apps && i < host_places(engine); i++) {

@@ -195,6 +195,12 @@ static struct partition *const *find_partitions(void *user, uint16_t number)
     return app ? app->bases : NULL;
 }
 
+static void astray(void *user, const struct block *block, uint32_t records)
+{
+    struct host_worker *worker = user;
+    atomic_fetch_add_explicit(&worker->engine->astray, records, memory_order_relaxed);
+}
+
 static void block_done(void *user, struct block *block)
 {
     struct host_worker *worker = user;
@@ -226,6 +232,7 @@ static bool flush(void *user)
 
 const struct worker_ops host_worker_ops = {
     .partitions = find_partitions,
+    .astray = astray,
     .records = run_records,
     .block_taken = host_block_taken,
     .block_copied = host_block_copied,

@@ -247,6 +247,7 @@ struct engine_status {
     uint64_t uptime_us;
     uint32_t workers, slots;
     size_t memory, memory_soft, memory_hard; /* of blocks */
+    uint64_t astray; /* records that came for an app that was undeployed meanwhile: dropped */
     uint32_t n_apps;
     struct engine_app_status *apps; /* mem_free */
 };

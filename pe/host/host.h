@@ -375,6 +375,7 @@ struct engine {
     uint32_t first_worker; /* its number through all nodes */
     uint32_t all_workers;
     struct host_worker *workers;
+    _Atomic uint64_t astray; /* records that came for an app or a partition that is not here */
     _Atomic uint32_t places; /* of the next, those below have been used; only grows, under lock */
     struct host_app *_Atomic apps[ENGINE_APPS_MAX]; /* by number modulo; release in deploy pairs
                                                        with acquire in host_app_at */

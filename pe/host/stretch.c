@@ -1,18 +1,20 @@
 /* The hot loop: a stretch of records of one stream whose only handler is plain (no TTL, trigger or
  * output by events), unrolled per shape of the stream's type.
  *
- * Records are taken in groups, in three steps, each of which fetches what the next one needs:
+ * Records are taken in groups, in two steps, each of which fetches what the next one needs:
  *
- *     words     the index words of the next group, by the tags in the records' places
- *     find      the number of each instance of this group, by the tags in those words; its entry
- *     handle    record judged, key compared, event decoded, handler called
+ *     find      the number of each instance of this group, by the tags in the records' places and
+ *               the words of the index; fetches its entry
+ *     handle    record judged, key compared, event decoded, handler called; between two of them a
+ *               word for the next group and a record further on are fetched: one at a time, since
+ *               a burst of fetches is waited for as if they were loads
  *
- * Only the third touches the records. They must have the same head (stream, flags, hop) and be of
+ * Only the second touches the records. They must have the same head (stream, flags, hop) and be of
  * one link, numbered without a gap, so that both are compared with two words that say what the next
  * record must look like. What does not fit (another link, no such instance, one that waits) is
  * looked at, or takes the general way; order is kept, since that record is done before the next.
  *
- * Nothing that the second step found is trusted in the third: the instance must live and have the
+ * Nothing that the first step found is trusted in the second: the instance must live and have the
  * key. A number stays valid as a number whatever the calls in between do.
  */
 #include "pe/host/host_run.h"
@@ -20,8 +22,9 @@
 #include "runtime/base/asan.h"
 #include "runtime/record/kernel.h"
 
-#define GROUP    32u
-#define LINK_ONE (UINT64_C(1) << 32) /* from one record of a link to the next */
+#define GROUP         32u
+#define RECORDS_AHEAD 24u                 /* records whose lines are fetched before their turn */
+#define LINK_ONE      (UINT64_C(1) << 32) /* from one record of a link to the next */
 
 static inline const struct record *record_at(const struct host_span *span, uint32_t i)
 {
@@ -40,8 +43,6 @@ static inline uint64_t link_of(const struct record *record)
 }
 
 /* ---- ahead --------------------------------------------------------------------------------- */
-
-#define RECORDS_AHEAD 24u /* records whose lines are fetched before their turn */
 
 /* Where the index words of the next group are: of one partition, that of its first record. */
 struct words {
@@ -92,21 +93,25 @@ void host_fetch_first(const struct host_app *app, const struct host_span *span)
 
 /* Finds the instances for n places: the first one with the tag; its entry is fetched. An empty word
  * ends the search: its number is INSTANCE_NONE, and what is fetched for it does no harm. */
-ALWAYS_INLINE void find_group(const struct instances *table, const struct block_place *place,
-                              uint32_t n, uint32_t *number)
+ALWAYS_INLINE void find_group(const struct instances *table, const struct block_place *places,
+                              uint32_t n, uint32_t *numbers)
 {
     const char *words = (const char *)table->index.words;
     const char *entries = table->entries;
     const uint64_t entry_size = table->entry_size;
     const uint64_t state_offset = table->state_offset;
     const uint64_t mask = table->index.mask;
-    for (const struct block_place *end = place + n; place < end; place++) {
-        uint32_t tag = place->tag;
+    if (UNLIKELY(!entries)) { /* there is none yet */
+        memset(numbers, 0xff, n * sizeof *numbers);
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t tag = places[i].tag;
         const char *word = words + (tag & mask) * 8;
         for (uint64_t at = tag; UNLIKELY(codec_load32(word + 4) != tag) && codec_load32(word) != 0;)
             word = words + (++at & mask) * 8;
         uint64_t found = codec_load32(word) - 1;
-        *number++ = (uint32_t)found;
+        numbers[i] = (uint32_t)found;
         PREFETCH(entries + found * entry_size);
         PREFETCH(entries + found * entry_size + state_offset);
     }
@@ -200,7 +205,7 @@ ALWAYS_INLINE uint32_t run_group(struct host_ctx *ctx, const struct host_pair *p
     struct kernel_strings strings;
     event_fn *on_event = pair->fast;
     char *scratch = ctx->worker->event;
-    char *entries = ctx->table->entries;
+    uintptr_t entries = (uintptr_t)ctx->table->entries; /* NULL while there is no instance */
     uint64_t entry_size = ctx->table->entry_size;
     uint64_t state_offset = ctx->table->state_offset;
     uint32_t now_ms = host_now_ms(ctx->partition, ctx->prototype);
@@ -227,15 +232,12 @@ ALWAYS_INLINE uint32_t run_group(struct host_ctx *ctx, const struct host_pair *p
         }
         uint32_t key_len = record_key_len(record);
         uint32_t number = numbers[i];
-        struct instance *instance = (struct instance *)(void *)(entries + number * entry_size);
+        struct instance *instance = (struct instance *)(entries + number * entry_size);
         if (LIKELY(fits && number != INSTANCE_NONE && is_ready(instance, record, key_len))) {
-            event = scratch;
+            const char *at = (const char *)(record + 1) + record_key_room(key_len);
             if (words)
-                kernel_get(codec, &strings, (const char *)record,
-                           (const char *)(record + 1) + record_key_room(key_len), scratch, words,
-                           n_strings);
-            else
-                event = host_decode(ctx->worker, pair, record);
+                kernel_get(codec, &strings, (const char *)record, at, scratch, words, n_strings);
+            event = words ? scratch : host_decode(ctx->worker, pair, record);
         }
         if (UNLIKELY(!event)) {
             sync->link = link;
@@ -244,7 +246,7 @@ ALWAYS_INLINE uint32_t run_group(struct host_ctx *ctx, const struct host_pair *p
                 return (uint32_t)i + done;
             link = sync->link;
             head = sync->head;
-            entries = ctx->table->entries;
+            entries = (uintptr_t)ctx->table->entries;
             continue;
         }
         link += LINK_ONE;

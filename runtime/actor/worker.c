@@ -333,10 +333,13 @@ static void block_take_in(struct worker *worker, struct block *block)
     runs->n_runs = n_touched;
     runs->runs_left = n_touched + 1; /* one for this function */
     for (uint32_t t = 0; t < n_touched; t++) {
-        if (runs->runs[t].partition)
-            run_queue(worker, &runs->runs[t]);
-        else
-            run_finish(worker, &runs->runs[t]);
+        struct run *run = &runs->runs[t];
+        if (LIKELY(run->partition != NULL)) {
+            run_queue(worker, run);
+            continue;
+        }
+        worker->options.ops->astray(worker->options.user, block, run->count);
+        run_finish(worker, run);
     }
     worker->options.ops->block_taken(worker->options.user, block);
     struct run self = { .runs = runs };

@@ -64,9 +64,11 @@ struct partition {
 };
 
 struct worker_ops {
-    /* The partitions of an app by slot, each NULL if it is not here (any more): its runs are
-     * dropped. NULL: there is no such app. */
+    /* The partitions of an app by slot, each NULL if it is not here (any more). NULL: there is no
+     * such app. */
     struct partition *const *(*partitions)(void *user, uint16_t app);
+    /* So many records of a block are for a partition that is not here, and are dropped. */
+    void (*astray)(void *user, const struct block *block, uint32_t records);
     /* Executes the run's records from run->done on; answers how many are done in total. Fewer than
      * count: the host has set `stalled`, or the run goes on later (worker_yield). */
     uint32_t (*records)(void *user, struct partition *partition, struct run *run);

@@ -28,6 +28,7 @@ static uint32_t blocks_given;
 static uint32_t blocks_taken;
 static uint32_t blocks_done;
 static uint32_t blocks_copied;
+static uint32_t records_astray;
 static uint32_t ticks;
 static uint32_t flushes;
 static bool wild; /* stalls and yields are drawn */
@@ -92,6 +93,11 @@ static void block_done(void *user, struct block *block)
     blocks_done++;
 }
 
+static void stray(void *user, const struct block *block, uint32_t n)
+{
+    records_astray += n;
+}
+
 static bool flush(void *user)
 {
     flushes++;
@@ -111,6 +117,7 @@ static bool idle(void *user)
 
 static const struct worker_ops ops = {
     .partitions = find,
+    .astray = stray,
     .records = execute,
     .block_taken = block_taken,
     .block_copied = block_copied,
@@ -228,6 +235,8 @@ START_TEST(a_million_records_in_order)
         ck_assert_uint_eq(taken[slot], given[slot]);
         ck_assert_uint_eq(partition_waiting(&partitions[slot]), 0);
     }
+    ck_assert_uint_gt(records_astray, 0);
+    ck_assert_uint_eq(records_astray, given[GONE]);
     ck_assert_uint_eq(blocks_taken, blocks_given);
     ck_assert_uint_eq(blocks_done, blocks_given + blocks_copied);
     ck_assert_uint_gt(blocks_copied, 10000);
@@ -262,6 +271,7 @@ static uint32_t execute_all_but_0(void *user, struct partition *partition, struc
 
 static const struct worker_ops ops_holding_0 = {
     .partitions = find,
+    .astray = stray,
     .records = execute_all_but_0,
     .block_taken = block_taken,
     .block_copied = block_copied,
