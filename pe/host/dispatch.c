@@ -216,7 +216,7 @@ static void block_done(void *user, struct block *block)
     }
     uint64_t queued =
         atomic_fetch_sub_explicit(&app->queued, block->capacity, memory_order_relaxed);
-    if (worker->engine->options.feed_thread && queued < HOST_FEED_WINDOW / 2)
+    if (worker->engine->options.feed_thread && queued < host_feed_window(worker->engine) / 2)
         inbox_wake(&worker->engine->feed_inbox); /* it has credit again; a load if it is awake */
 }
 

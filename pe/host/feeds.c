@@ -113,6 +113,11 @@ static s4_status step_source(struct engine *engine, struct feeder *feeder)
     return ctx->failed;
 }
 
+size_t host_feed_window(const struct engine *engine)
+{
+    return HOST_FEED_WINDOW * engine->n_workers;
+}
+
 /* What a partition that takes nothing has had copied out is in nobody's way, but it is memory: the
  * app's own sources wait when it has its part, long before those of all apps would. */
 bool host_has_credit(const struct host_app *app)
@@ -130,7 +135,7 @@ static bool feed_has_credit(const struct feed_entry *entry)
     if (entry->feeder.stream && entry->feeder.stream->shed)
         return true; /* waits for nobody: what there is no room for is shed at the door */
     if (atomic_load_explicit(&app->paused, memory_order_relaxed) ||
-        atomic_load_explicit(&app->queued, memory_order_relaxed) >= HOST_FEED_WINDOW)
+        atomic_load_explicit(&app->queued, memory_order_relaxed) >= host_feed_window(app->engine))
         return false;
     return host_has_credit(app);
 }

@@ -27,7 +27,7 @@
 #include "runtime/base/rng.h"
 
 #define HOST_SAMPLE       256         /* one run in so many is timed */
-#define HOST_FEED_WINDOW  (512 * KIB) /* of an app's blocks on their way, before its feeds wait */
+#define HOST_FEED_WINDOW  (512 * KIB) /* of an app on its way, per worker, before its feeds wait */
 #define HOST_COPIED_PART  2    /* of the soft mark: for what all apps' records copied out hold */
 #define HOST_CATCH_UP_MAX 4096 /* see host_time_moves */
 #define HOST_SPINS        400  /* looks before a worker sleeps: some 10 to 20 us */

@@ -48,6 +48,9 @@ void host_control_wake(struct engine *engine);
 
 /* ---- feeds.c ------------------------------------------------------------------------------- */
 
+/* Bytes of an app's blocks that may be on their way before its feeds wait: so few that they stay in
+ * the workers' caches. */
+size_t host_feed_window(const struct engine *engine);
 bool host_feeds_step(struct engine *engine);
 void host_feeds_wake(struct engine *engine);
 void host_feed_flush(struct engine *engine);

@@ -22,10 +22,15 @@ sys.path.insert(0, os.path.join(ROOT, "scripts", "lib"))
 from figures import Bench  # noqa: E402  (the path is only known here)
 
 
+def least_bytes(bench, lines, bundle):
+    """Of three rounds: what a busy machine does to resident memory only adds to it."""
+    return min(bench.round("bytes", lines, bench.bundle(bundle), 16)["value"] for _ in range(3))
+
+
 def measure(bench):
     each = bench.lines("each", 2500000)
-    yield "T12", bench.round("bytes", each, bench.bundle("plain"), 16)["value"]
-    yield "T12-rows", bench.round("bytes", each, bench.bundle("rows"), 16)["value"]
+    yield "T12", least_bytes(bench, each, "plain")
+    yield "T12-rows", least_bytes(bench, each, "rows")
     calls = bench.round("calls", bench.lines("zipf", 300000, 20000), bench.bundle("plain"))
     assert calls["per_feed"] > 0, "the count of heap calls sees nothing"
     yield "T17", calls["value"]
