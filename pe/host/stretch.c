@@ -26,11 +26,6 @@
 #define RECORDS_AHEAD 24u                 /* records whose lines are fetched before their turn */
 #define LINK_ONE      (UINT64_C(1) << 32) /* from one record of a link to the next */
 
-static inline const struct record *record_at(const struct host_span *span, uint32_t i)
-{
-    return block_record(span->data, &span->order[i]);
-}
-
 /* Stream, flags and hop. */
 static inline uint32_t head_of(const struct record *record)
 {
