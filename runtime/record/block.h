@@ -28,7 +28,8 @@ struct block_place {
     uint16_t dst;
     uint32_t tag;
 };
-#define BLOCK_UNIT 8u
+#define BLOCK_UNIT   8u
+#define BLOCK_AT_MAX (UINT16_MAX * BLOCK_UNIT) /* bytes: no record begins behind */
 
 struct block {
     struct block *next;      /* owner: whichever queue holds it */

@@ -37,7 +37,8 @@ s4_status block_check(const struct block *block, uint32_t slots, struct diag *di
                         block->capacity);
     for (size_t at = 0; at < block->used; count++) {
         const struct record *record = (const struct record *)(const void *)(block->data + at);
-        const char *fault = record_fault(record, block->used - at, slots);
+        const char *fault = at > BLOCK_AT_MAX ? "begins too far behind"
+                                              : record_fault(record, block->used - at, slots);
         if (fault)
             return diag_set(diag, S4_CORRUPT, "block: record %u at byte %zu %s", count, at, fault);
         at += record->len;

@@ -247,6 +247,28 @@ START_TEST(check_finds_what_is_wrong)
 }
 END_TEST
 
+/* A place has 16 bits for where its record begins; an honest block is not so large. */
+START_TEST(a_record_begins_where_a_place_can_tell)
+{
+    struct block_pool *pool = pool_of(BLOCK_SIZE_DEFAULT);
+    for (size_t more = 0; more <= BLOCK_UNIT; more += BLOCK_UNIT) {
+        struct block *block = block_take(pool, RECORD_MAX);
+        size_t head = sizeof(struct record) + record_key_room(0);
+        add_record(block, 0, BLOCK_AT_MAX + more - head);
+        const struct record *last = add_record(block, 0, 0);
+        if (more == 0) {
+            ck_assert_int_eq(block_check(block, 8, NULL), S4_OK);
+            struct block_place place = block_place_of(block, last);
+            ck_assert_ptr_eq(block_record(block->data, &place), last);
+        } else {
+            REFUSED(block);
+        }
+        block_release(block);
+    }
+    block_pool_destroy(pool);
+}
+END_TEST
+
 START_TEST(check_survives_anything)
 {
     struct block_pool *pool = pool_of(BLOCK_SIZE_MIN);
@@ -286,6 +308,7 @@ Suite *suite_build(void)
     suite_add(suite, "memory", memory_may_fail, 10);
     suite_add(suite, "threads", threads_exchange_blocks, 30);
     suite_add(suite, "check", check_finds_what_is_wrong, 10);
+    suite_add(suite, "begins", a_record_begins_where_a_place_can_tell, 10);
     suite_add(suite, "survives", check_survives_anything, 30);
     return suite;
 }
