@@ -227,13 +227,13 @@ static const struct block_place *places_find(struct worker *worker, const struct
 {
     if (LIKELY(block->placed))
         return block_places(block);
-    if (block->count > worker->places_max) {
-        struct block_place *grown =
-            mem_realloc(worker->places, block->count * sizeof *worker->places);
+    uint32_t n = block->count + (block->count == 0); /* a block may have none */
+    if (n > worker->places_max) {
+        struct block_place *grown = mem_realloc(worker->places, n * sizeof *worker->places);
         if (!grown)
             return NULL;
         worker->places = grown;
-        worker->places_max = block->count;
+        worker->places_max = n;
     }
     struct block_place *place = worker->places;
     const struct record *end = block_end(block);

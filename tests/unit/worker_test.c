@@ -246,6 +246,23 @@ START_TEST(a_million_records_in_order)
 }
 END_TEST
 
+/* Another node may send one; it is the first that the worker sees without places. */
+START_TEST(a_block_may_be_empty)
+{
+    clock_sim_init(&sim, 1000);
+    start(&sim.clock);
+    blocks_taken = blocks_done = 0;
+    struct block *block = make_block(0);
+    ck_assert(!block->placed && block->count == 0);
+    worker_send(worker, block);
+    while (worker_step(worker)) {
+    }
+    ck_assert_uint_eq(blocks_taken, 1);
+    ck_assert_uint_eq(blocks_done, 1);
+    stop();
+}
+END_TEST
+
 START_TEST(what_waits_is_released_with_the_worker)
 {
     rng_init(&rng, 1);
@@ -551,6 +568,7 @@ END_TEST
 Suite *suite_build(void)
 {
     Suite *suite = suite_create("worker");
+    suite_add(suite, "empty", a_block_may_be_empty, 10);
     suite_add(suite, "oracle", a_million_records_in_order, 60);
     suite_add(suite, "destroy", what_waits_is_released_with_the_worker, 20);
     suite_add(suite, "copies", a_stalled_partition_pins_no_block, 20);
