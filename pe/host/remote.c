@@ -4,6 +4,8 @@
 #include "pe/host/host_control.h"
 #include "pe/host/host_run.h"
 
+#include "runtime/base/hash.h"
+
 /* Hangs on a block that came from another node, and on what is copied out of it, until all its
  * records are applied. */
 struct arrival {
@@ -37,6 +39,11 @@ static s4_status check_records(const struct host_app *app, const struct block *b
         if (!app->partitions[r->dst])
             return diag_set(diag, S4_CORRUPT, "a record for partition %u, which is not here",
                             r->dst);
+        if (app->engine->map.worker[r->dst] != block->worker)
+            return diag_set(diag, S4_CORRUPT, "a record for partition %u, which worker %u has not",
+                            r->dst, block->worker);
+        if (r->key_hash != hash_bytes(record_key(r), record_key_len(r)))
+            return diag_set(diag, S4_CORRUPT, "a key's hash is not that of its bytes");
         if (r->src >= links_count(app->engine->map.slots))
             return diag_set(diag, S4_CORRUPT, "source %u is neither a slot nor an intake", r->src);
         if (r->stream >= RECORD_STREAM_RESERVED)

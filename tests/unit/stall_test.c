@@ -297,6 +297,44 @@ START_TEST(a_block_from_another_node_is_applied_when_its_copies_are)
 }
 END_TEST
 
+static s4_status arrive(struct block **block)
+{
+    struct diag diag = { 0 };
+    struct engine_arrival arrival = { .taken = note_taken,
+                                      .applied = count_block,
+                                      .user = &n_applied };
+    return engine_arrived(rig->engine, "gates", rig->bundle->graph_hash, block, &arrival, &diag);
+}
+
+/* What workers and tables trust, and only the other node's bytes say. */
+START_TEST(a_block_from_another_node_is_for_its_worker_and_hashed_right)
+{
+    static const struct engine_remote remote = { .send = keep_for_other, .flight = no_flight };
+    start_on(&rigs[0], (struct rig_options){ .remote = &remote, .nodes = 2, .workers = 2 });
+    struct buffer lines;
+    buffer_init(&lines);
+    for (uint32_t i = 0; i < GATES; i++)
+        add_step(&lines, i, GATE_PASS);
+    rig_feed(rig, "steps", buffer_text(&lines));
+    buffer_fini(&lines);
+    rig = &rigs[1];
+    start_on(rig, (struct rig_options){ .remote = &remote, .nodes = 2, .node = 1, .workers = 2 });
+    ck_assert_uint_gt(n_on_the_way, 0);
+    struct block *block = on_the_way[0];
+    uint16_t worker = block->worker; /* 2 or 3 */
+    block->worker = (uint16_t)(5 - worker);
+    ck_assert_int_eq(arrive(&on_the_way[0]), S4_CORRUPT);
+    block->worker = worker;
+    block_first(block)->key_hash ^= 1;
+    ck_assert_int_eq(arrive(&on_the_way[0]), S4_CORRUPT);
+    block_first(block)->key_hash ^= 1;
+    deliver();
+    ck_assert_uint_eq(n_applied, n_on_the_way);
+    rig_stop(&rigs[1]);
+    rig_stop(&rigs[0]);
+}
+END_TEST
+
 Suite *suite_build(void)
 {
     Suite *suite = suite_create("stall");
@@ -305,5 +343,6 @@ Suite *suite_build(void)
     suite_add(suite, "saved", a_stuck_partition_is_saved_and_loaded, 20);
     suite_add(suite, "stopped", what_waits_goes_with_the_engine, 20);
     suite_add(suite, "nodes", a_block_from_another_node_is_applied_when_its_copies_are, 20);
+    suite_add(suite, "trusted", a_block_from_another_node_is_for_its_worker_and_hashed_right, 20);
     return suite;
 }
