@@ -384,7 +384,8 @@ static inline void deliver_now(struct host_ctx *ctx, struct host_prototype *prot
     }
     if (UNLIKELY(instance->failures))
         instance->failures = 0;
-    instance->flags |= prototype->dirty_flag;
+    /* Not only set: another version of the app may have saved one that had an output. */
+    instance->flags = (uint8_t)((instance->flags & ~INSTANCE_DIRTY) | prototype->dirty_flag);
     if (UNLIKELY(prototype->after || gap))
         after_event(ctx, prototype, number, gap);
 }

@@ -115,13 +115,13 @@ _Static_assert(INSTANCE_NONE == (uint32_t)0 - 1, "an empty word is no instance")
 
 /* ---- handle -------------------------------------------------------------------------------- */
 
-/* Whether the instance is the record's, and takes events: lives, and neither waits nor is parked
- * nor failed last; one comparison, together with the length of its key. */
+/* Whether the instance is the record's, and has just these flags and no failures; one comparison,
+ * together with the length of its key. */
 ALWAYS_INLINE bool is_ready(const struct instance *instance, const struct record *record,
-                            uint32_t key_len)
+                            uint32_t key_len, uint32_t flags)
 {
-    uint32_t state = codec_load32((const char *)&instance->key_len) & ~(INSTANCE_DIRTY << 16);
-    return state == (key_len | INSTANCE_LIVE << 16) && LIKELY(key_len <= 16) &&
+    uint32_t state = codec_load32((const char *)&instance->key_len);
+    return state == (key_len | flags) && LIKELY(key_len <= 16) &&
            instances_short_equal((const char *)(instance + 1), record_key(record), key_len);
 }
 _Static_assert(offsetof(struct instance, flags) == offsetof(struct instance, key_len) + 2,
@@ -135,6 +135,7 @@ __attribute__((noinline)) static void call_ends(struct host_ctx *ctx, const stru
         host_call_commit(ctx);
     else
         host_event_end(ctx, ctx->prototype, ctx->number, record, status);
+    ctx->kind = CALL_EVENT; /* it may have called more than the handler */
 }
 
 /* ---- a stretch ----------------------------------------------------------------------------- */
@@ -204,7 +205,9 @@ ALWAYS_INLINE uint32_t run_group(struct host_ctx *ctx, const struct host_pair *p
     uint64_t entry_size = ctx->table->entry_size;
     uint64_t state_offset = ctx->table->state_offset;
     uint32_t now_ms = host_now_ms(ctx->partition, ctx->prototype);
-    uint8_t dirty = ctx->prototype->dirty_flag;
+    /* It takes events: lives, and neither waits nor is parked. The general way notes the first
+     * event since the last output. */
+    uint32_t flags = (uint32_t)(INSTANCE_LIVE | ctx->prototype->dirty_flag) << 16;
     uint64_t link = sync->link;
     uint32_t head = sync->head;
     const struct block_place *places = span->order + from;
@@ -228,7 +231,7 @@ ALWAYS_INLINE uint32_t run_group(struct host_ctx *ctx, const struct host_pair *p
         uint32_t key_len = record_key_len(record);
         uint32_t number = numbers[i];
         struct instance *instance = (struct instance *)(entries + number * entry_size);
-        if (LIKELY(fits && number != INSTANCE_NONE && is_ready(instance, record, key_len))) {
+        if (LIKELY(fits && number != INSTANCE_NONE && is_ready(instance, record, key_len, flags))) {
             const char *at = (const char *)(record + 1) + record_key_room(key_len);
             if (words)
                 kernel_get(codec, &strings, (const char *)record, at, scratch, words, n_strings);
@@ -246,7 +249,6 @@ ALWAYS_INLINE uint32_t run_group(struct host_ctx *ctx, const struct host_pair *p
         }
         link += LINK_ONE;
         instance->last_ms = now_ms;
-        instance->flags |= dirty;
         ctx->record = record;
         ctx->number = number;
         s4_status status = on_event(&ctx->pub, (char *)instance + state_offset, event);
