@@ -127,21 +127,23 @@ static struct {
     struct lines lines;
     enum way way;
     char *at;
-    unsigned long passes; /* still to do; 0: none has begun */
+    unsigned long passes;           /* still to do; 0: none has begun */
+    char *ended[LINES_AT_ONCE + 1]; /* lines that end with a NUL now, and where the next begins */
 } input;
 
-/* Ends the next lines with a NUL: where each begins, and behind them where the one after begins. A
- * few at once, since a byte that was written just now is slow to read together with others. */
-static inline uint32_t end_lines(char *at, char *end, char *lines[LINES_AT_ONCE + 1])
+/* Ends the next lines with a NUL; how many. A few at once, since a byte that was written just now
+ * is slow to read together with others. */
+static inline uint32_t end_lines(char *end)
 {
+    char *at = input.at;
     uint32_t n = 0;
     for (; n < LINES_AT_ONCE && at < end; n++) {
         char *newline = memchr(at, '\n', (size_t)(end - at));
         *newline = '\0';
-        lines[n] = at;
+        input.ended[n] = at;
         at = newline + 1;
     }
-    lines[n] = at;
+    input.ended[n] = at;
     return n;
 }
 
@@ -154,9 +156,8 @@ static inline __attribute__((always_inline)) s4_status emit_lines(s4_ctx *ctx, u
     char *end = input.lines.text + input.lines.size;
     s4_status status = S4_OK;
     for (uint32_t i = 0; i < budget && input.at < end && status == S4_OK; i += LINES_AT_ONCE) {
-        char *lines[LINES_AT_ONCE + 1];
-        char **stop = lines + end_lines(input.at, end, lines);
-        char **line = lines;
+        char **line = input.ended;
+        char **stop = line + end_lines(end);
         while (line < stop) { /* a failure is remembered, and what comes after it does no harm */
             word.text = *line++;
             status = way == WORDS   ? s4_emit(ctx, &words, &word)
