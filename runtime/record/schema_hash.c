@@ -6,6 +6,8 @@
  */
 #include "runtime/record/schema_build.h"
 
+#include <math.h>
+
 #include "runtime/base/buffer.h"
 #include "runtime/base/hash.h"
 #include "runtime/base/mem.h"
@@ -37,6 +39,22 @@ static s4_status put_enum(struct buffer *out, const struct enum_type *type)
     return S4_OK;
 }
 
+/* A default's bits. Every NaN is the same: a descriptor set has one word for all of them. */
+static uint64_t default_bits(const struct field *field)
+{
+    if (field->type == PROTOBUF_C_TYPE_FLOAT) {
+        float value;
+        memcpy(&value, &field->fallback.bits, sizeof value);
+        return isnan(value) ? UINT32_MAX : field->fallback.bits;
+    }
+    if (field->type == PROTOBUF_C_TYPE_DOUBLE) {
+        double value;
+        memcpy(&value, &field->fallback.bits, sizeof value);
+        return isnan(value) ? UINT64_MAX : field->fallback.bits;
+    }
+    return field->fallback.bits;
+}
+
 static s4_status put_default(struct buffer *out, const struct field *field)
 {
     TRY(put_number(out, field->has_default));
@@ -44,7 +62,7 @@ static s4_status put_default(struct buffer *out, const struct field *field)
         return S4_OK;
     if (field_has_ref(field))
         return put_text(out, field->fallback.text.data, field->fallback.text.len);
-    return put_number(out, field->fallback.bits);
+    return put_number(out, default_bits(field));
 }
 
 static s4_status put_field(struct buffer *out, const struct field *field)

@@ -16,6 +16,7 @@ typedef Google__Protobuf__EnumValueDescriptorProto set_value;
 /* Numbers of FieldDescriptorProto.Type and Label. */
 enum {
     SET_DOUBLE = 1,
+    SET_FLOAT = 2,
     SET_INT64 = 3,
     SET_INT32 = 5,
     SET_BOOL = 8,

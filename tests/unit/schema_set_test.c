@@ -286,6 +286,36 @@ START_TEST(faults_of_defaults)
 }
 END_TEST
 
+/* The hash of p.M whose number has this default. */
+static uint64_t hash_with_default(int type, const char *text)
+{
+    struct ground g;
+    struct schema *schema = NULL;
+    struct diag diag = { 0 };
+    size_t size;
+    ground_open(&g);
+    g.number->type = (Google__Protobuf__FieldDescriptorProto__Type)type;
+    g.number->default_value = TEXT(text);
+    const void *bytes = set_pack(&g.b, &size);
+    ck_assert_msg(schema_from_set(bytes, size, &schema, &diag) == S4_OK, "%s", diag.text);
+    uint64_t hash = schema_find(schema, "p.M")->hash;
+    schema_destroy(schema);
+    set_builder_fini(&g.b);
+    return hash;
+}
+
+START_TEST(every_nan_is_one_default)
+{
+    static const int types[] = { SET_DOUBLE, SET_FLOAT };
+    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+        uint64_t nan = hash_with_default(types[i], "nan");
+        ck_assert_uint_eq(hash_with_default(types[i], "-nan"), nan);
+        ck_assert_uint_eq(hash_with_default(types[i], "nan(7)"), nan);
+        ck_assert_uint_ne(hash_with_default(types[i], "inf"), nan);
+    }
+}
+END_TEST
+
 /* Cut off anywhere, and with any bit flipped: an answer, and no step outside. */
 START_TEST(damaged_sets)
 {
@@ -330,6 +360,7 @@ Suite *suite_build(void)
     suite_add(suite, "declarations", faults_of_declarations, 10);
     suite_add(suite, "fields", faults_of_fields, 10);
     suite_add(suite, "defaults", faults_of_defaults, 10);
+    suite_add(suite, "nan", every_nan_is_one_default, 10);
     suite_add(suite, "damaged", damaged_sets, 60);
     return suite;
 }
