@@ -53,7 +53,7 @@ static s4_status add_slice(struct request *request, struct decoder *decoder, str
 static s4_status decode(struct request *request, struct decoder *decoder)
 {
     const ProtobufCBinaryData *events = &request->message->inject->events;
-    const char *at = (const char *)events->data;
+    const char *at = events->len ? (const char *)events->data : ""; /* no bytes come as NULL */
     const char *end = at + events->len;
     for (uint64_t line = 1; at < end; line++) {
         struct slice slice;

@@ -20,14 +20,15 @@ static void read_events(enum input_format format, const char *data, size_t size)
 {
     struct decoder decoder;
     CHECK(decoder_init(&decoder, format, type_of(format), NULL) == S4_OK);
-    const char *at = data;
+    const char *at = size ? data : ""; /* as the node does */
+    const char *end = at + size;
     s4_status status;
     do {
         const char *before = at;
         struct slice slice;
         struct value event;
         struct diag diag;
-        status = slice_next(format, &at, data + size, true, &slice, &diag);
+        status = slice_next(format, &at, end, true, &slice, &diag);
         if (status != S4_OK)
             break;
         CHECK(at > before && slice.data >= before && slice.data + slice.size <= at);
