@@ -29,12 +29,12 @@
 /* Stream, flags and hop. */
 static inline uint32_t head_of(const struct record *record)
 {
-    return codec_load32((const char *)&record->stream);
+    return load_u32((const char *)&record->stream);
 }
 
 static inline uint64_t link_of(const struct record *record)
 {
-    return codec_load64((const char *)&record->src);
+    return load_u64((const char *)&record->src);
 }
 
 /* ---- ahead --------------------------------------------------------------------------------- */
@@ -103,9 +103,9 @@ ALWAYS_INLINE void find_group(const struct instances *table, const struct block_
     for (uint32_t i = 0; i < n; i++) {
         uint32_t tag = places[i].tag;
         const char *word = words + (tag & mask) * 8;
-        for (uint64_t at = tag; UNLIKELY(codec_load32(word + 4) != tag) && codec_load32(word) != 0;)
+        for (uint64_t at = tag; UNLIKELY(load_u32(word + 4) != tag) && load_u32(word) != 0;)
             word = words + (++at & mask) * 8;
-        uint64_t found = codec_load32(word) - 1;
+        uint64_t found = load_u32(word) - 1;
         numbers[i] = (uint32_t)found;
         PREFETCH(entries + found * entry_size);
         PREFETCH(entries + found * entry_size + state_offset);
@@ -120,7 +120,7 @@ _Static_assert(INSTANCE_NONE == (uint32_t)0 - 1, "an empty word is no instance")
 ALWAYS_INLINE bool is_ready(const struct instance *instance, const struct record *record,
                             uint32_t key_len, uint32_t flags)
 {
-    uint32_t state = codec_load32((const char *)&instance->key_len);
+    uint32_t state = load_u32((const char *)&instance->key_len);
     return state == (key_len | flags) && LIKELY(key_len <= 16) &&
            instances_short_equal((const char *)(instance + 1), record_key(record), key_len);
 }

@@ -43,7 +43,7 @@ ALWAYS_INLINE void put_header(const struct route *route, const struct emission *
     record->key_hash = hash;
     codec_store32((char *)&record->src, from_to);
     codec_store32((char *)&record->stream,
-                  codec_load32((const char *)&emission->blank) | route->number);
+                  load_u32((const char *)&emission->blank) | route->number);
     record->time = emission->time;
 }
 

@@ -111,11 +111,11 @@ static s4_status check_value(struct check *check, const struct field *field, con
     if (!refers)
         return S4_OK;
     check->field = field;
-    uint64_t word = codec_load64(at);
+    uint64_t word = load_u64(at);
     if (field->type == PROTOBUF_C_TYPE_STRING)
         return check_text(check, (uint32_t)word, word >> 32, true, may_default);
     if (field->type == PROTOBUF_C_TYPE_BYTES) {
-        uint64_t off = codec_load64(at + 8);
+        uint64_t off = load_u64(at + 8);
         if (off >> 32)
             return fault(check, "a reference is no reference");
         return check_text(check, (uint32_t)off, word, false, may_default);
@@ -133,8 +133,8 @@ static s4_status check_value(struct check *check, const struct field *field, con
 static s4_status check_repeated(struct check *check, const struct field *field, const char *image,
                                 int depth)
 {
-    uint64_t n = codec_load64(image + field->has_offset);
-    uint64_t off = codec_load64(image + field->offset);
+    uint64_t n = load_u64(image + field->has_offset);
+    uint64_t off = load_u64(image + field->offset);
     uint32_t size = field_value_size(field);
     check->field = field;
     if (n == 0)
@@ -145,7 +145,7 @@ static s4_status check_repeated(struct check *check, const struct field *field, 
     for (uint64_t i = 0; i < n; i++) {
         const char *at = check->base + off + i * size;
         bool pointer = field->sub || field->type == PROTOBUF_C_TYPE_STRING;
-        if (pointer && codec_load32(at) == REF_NULL)
+        if (pointer && load_u32(at) == REF_NULL)
             return fault(check, "an element that is nothing");
         TRY(check_value(check, field, at, false, depth));
     }
@@ -155,7 +155,7 @@ static s4_status check_repeated(struct check *check, const struct field *field, 
 static s4_status check_oneof(struct check *check, const struct type *type,
                              const struct field *first, const char *image, int depth)
 {
-    uint32_t chosen = codec_load32(image + first->has_offset);
+    uint32_t chosen = load_u32(image + first->has_offset);
     if (chosen == 0)
         return S4_OK;
     check->field = first;

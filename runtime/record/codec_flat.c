@@ -115,7 +115,7 @@ static void *get_any(const struct codec *codec, const char *record, const char *
     memcpy(image, at, (size_t)codec->words * 8);
     for (uint32_t i = 0; i < codec->n_strings; i++) {
         const struct codec_string *string = &codec->strings[i];
-        uint32_t off = codec_load32(at + string->offset);
+        uint32_t off = load_u32(at + string->offset);
         codec_store64(image + string->offset, codec_text_address(record, off, string->fallback));
     }
     return message;

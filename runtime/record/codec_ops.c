@@ -59,7 +59,7 @@ static int put_string(const char *text, const void *fallback, char *at, struct o
 static int put_bytes(const char *from, const ProtobufCBinaryData *fallback, char *at,
                      struct out *out)
 {
-    uint64_t len = codec_load64(from);
+    uint64_t len = load_u64(from);
     const char *data = codec_load_pointer(from + 8);
     uint64_t off;
     if (fallback && data == (const char *)fallback->data && len == fallback->len) {
@@ -140,7 +140,7 @@ static int put_message_element(const struct plan *plan, const char *message, cha
 static int put_repeated(const struct op *op, const char *image, char *at, struct out *out,
                         int depth)
 {
-    uint64_t n = codec_load64(image + op->has);
+    uint64_t n = load_u64(image + op->has);
     const char *from = codec_load_pointer(image + op->offset);
     char *array;
     STEP(put_array(n, op->size, at + op->offset, out, &array));
@@ -178,7 +178,7 @@ static int put_single(const struct op *op, const char *image, char *at, struct o
         memcpy(to, from, op->size);
         return 0;
     }
-    if (op->has != FIELD_NONE && codec_load32(image + op->has) == 0)
+    if (op->has != FIELD_NONE && load_u32(image + op->has) == 0)
         return put_absent_bytes(op->fallback, to);
     return put_bytes(from, op->fallback, to, out);
 }
@@ -195,7 +195,7 @@ static const struct op *member_find(const struct op *op, uint32_t id)
 static int put_oneof(const struct op *op, const char *image, char *at, struct out *out, int depth,
                      const struct codec_alias *alias)
 {
-    const struct op *member = member_find(op, codec_load32(image + op->has));
+    const struct op *member = member_find(op, load_u32(image + op->has));
     memset(at + op->offset, 0, op->size);
     if (!member) {
         codec_store32(at + op->has, 0);
@@ -247,8 +247,8 @@ static void get_bytes(const char *at, const ProtobufCBinaryData *fallback, char 
                       const struct in *in)
 {
     static const char empty[1];
-    uint32_t off = codec_load32(at + 8);
-    uint64_t len = codec_load64(at);
+    uint32_t off = load_u32(at + 8);
+    uint64_t len = load_u64(at);
     uint64_t data = 0;
     if (off > REF_EMPTY) {
         data = codec_address(in->record, off);
@@ -277,8 +277,8 @@ static bool get_sub(const struct plan *plan, uint32_t off, char *to, const struc
 
 static bool get_repeated(const struct op *op, const char *at, char *image, const struct in *in)
 {
-    uint64_t n = codec_load64(at + op->has);
-    const char *from = in->record + codec_load32(at + op->offset);
+    uint64_t n = load_u64(at + op->has);
+    const char *from = in->record + load_u32(at + op->offset);
     char *array = NULL;
     if (n > 0 && op->kind == OP_SCALARS) {
         codec_store64(image + op->offset, (uint64_t)(uintptr_t)from);
@@ -294,10 +294,10 @@ static bool get_repeated(const struct op *op, const char *at, char *image, const
         const char *element = from + i * op->size;
         char *to = array + i * op->size;
         if (op->kind == OP_STRINGS)
-            codec_store64(to, codec_text_address(in->record, codec_load32(element), NULL));
+            codec_store64(to, codec_text_address(in->record, load_u32(element), NULL));
         else if (op->kind == OP_BYTES_LIST)
             get_bytes(element, NULL, to, in);
-        else if (!get_sub(op->sub, codec_load32(element), to, in))
+        else if (!get_sub(op->sub, load_u32(element), to, in))
             return false;
     }
     return true;
@@ -309,18 +309,18 @@ static bool get_single(const struct op *op, const char *at, char *image, const s
     const char *from = at + op->offset;
     char *to = image + op->offset;
     if (op->kind == OP_STRING)
-        codec_store64(to, codec_text_address(in->record, codec_load32(from), op->fallback));
+        codec_store64(to, codec_text_address(in->record, load_u32(from), op->fallback));
     else if (op->kind == OP_BYTES)
         get_bytes(from, op->fallback, to, in);
     else if (op->kind == OP_MESSAGE)
-        return get_sub(op->sub, codec_load32(from), to, in);
+        return get_sub(op->sub, load_u32(from), to, in);
     return true;
 }
 
 static bool get_op(const struct op *op, const char *at, char *image, const struct in *in)
 {
     if (op->kind == OP_ONEOF) {
-        const struct op *member = member_find(op, codec_load32(at + op->has));
+        const struct op *member = member_find(op, load_u32(at + op->has));
         return !member || get_single(member, at, image, in);
     }
     if (op->kind >= OP_SCALARS)

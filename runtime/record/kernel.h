@@ -72,20 +72,6 @@ static inline bool kernel_serves(const struct codec *codec)
 
 /* ---- the smallest steps -------------------------------------------------------------------- */
 
-static inline uint32_t codec_load32(const char *at)
-{
-    uint32_t x;
-    memcpy(&x, at, sizeof x);
-    return x;
-}
-
-static inline uint64_t codec_load64(const char *at)
-{
-    uint64_t x;
-    memcpy(&x, at, sizeof x);
-    return x;
-}
-
 /* The pointer that a struct holds there. */
 static inline const char *codec_load_pointer(const char *at)
 {
@@ -179,7 +165,7 @@ ALWAYS_INLINE int32_t kernel_put_short(const char *text, char *at)
 
 ALWAYS_INLINE void kernel_word(char *to, const char *from)
 {
-    uint64_t word = codec_load64(from);
+    uint64_t word = load_u64(from);
     __asm__("" : "+r"(word)); /* opaque: two of these are not one of 16 bytes */
     codec_store64(to, word);
 }
@@ -222,7 +208,7 @@ ALWAYS_INLINE void kernel_get(const struct codec *codec, const struct kernel_str
         kernel_word(image + i * 8, at + i * 8);
     for (uint32_t i = 0; i < n_strings; i++) {
         uint32_t offset = strings->offsets[i];
-        uint32_t off = codec_load32(at + offset);
+        uint32_t off = load_u32(at + offset);
         uint64_t address = codec_address(record, off);
         if (UNLIKELY(off <= REF_DEFAULT))
             address = codec_text_elsewhere(&codec->strings[i], off);

@@ -16,21 +16,21 @@ bool image_has(const char *image, const struct field *field)
     if (field->label == PROTOBUF_C_LABEL_REQUIRED)
         return true;
     if (field->label == PROTOBUF_C_LABEL_REPEATED)
-        return image_u64(image + field->has_offset) > 0;
-    if (field->oneof >= 0 && image_u32(image + field->has_offset) != field->id)
+        return load_u64(image + field->has_offset) > 0;
+    if (field->oneof >= 0 && load_u32(image + field->has_offset) != field->id)
         return false;
     if (by_reference(field)) {
-        uint32_t off = image_u32(image + field->offset);
+        uint32_t off = load_u32(image + field->offset);
         return off != REF_NULL && off != REF_DEFAULT;
     }
-    return image_u32(image + field->has_offset) != 0;
+    return load_u32(image + field->has_offset) != 0;
 }
 
 struct slice image_slice(const char *record, const struct field *field, const char *element)
 {
     bool is_string = field->type == PROTOBUF_C_TYPE_STRING;
-    uint32_t off = image_u32(is_string ? element : element + 8);
-    size_t len = is_string ? image_u32(element + 4) : image_u64(element);
+    uint32_t off = load_u32(is_string ? element : element + 8);
+    size_t len = is_string ? load_u32(element + 4) : load_u64(element);
     if (off == REF_DEFAULT && field->has_default)
         return (struct slice){ field->fallback.text.data, field->fallback.text.len };
     if (off <= REF_EMPTY)

@@ -28,20 +28,6 @@ union element {
 /* Is the field there, as protobuf-c's pack understands it? Repeated: has it elements? */
 bool image_has(const char *image, const struct field *field);
 
-static inline uint32_t image_u32(const char *at)
-{
-    uint32_t value;
-    memcpy(&value, at, sizeof value);
-    return value;
-}
-
-static inline uint64_t image_u64(const char *at)
-{
-    uint64_t value;
-    memcpy(&value, at, sizeof value);
-    return value;
-}
-
 static inline void image_set_u32(char *at, uint32_t value)
 {
     memcpy(at, &value, sizeof value);

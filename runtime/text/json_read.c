@@ -124,7 +124,7 @@ static s4_status check_oneof(struct reader *reader, const struct object *object,
 {
     const struct field *field = place->field;
     const char *image = writer_at(reader->writer, object->image);
-    uint32_t chosen = image_u32(image + field->has_offset);
+    uint32_t chosen = load_u32(image + field->has_offset);
     if (chosen == 0)
         return S4_OK;
     return json_refuse(&reader->cursor, from, place, S4_TYPE,

@@ -119,7 +119,7 @@ static s4_status put_image(struct buffer *out, const struct type *type, const ch
 static s4_status put_message(struct buffer *out, const struct field *field, const char *record,
                              const char *element)
 {
-    uint32_t off = image_u32(element);
+    uint32_t off = load_u32(element);
     if (off <= REF_EMPTY)
         return buffer_append_text(out, "{}");
     return put_image(out, field->sub, record, record + off);
@@ -145,24 +145,24 @@ static s4_status put_element(struct buffer *out, const struct field *field, cons
     case PROTOBUF_C_TYPE_INT32:
     case PROTOBUF_C_TYPE_SINT32:
     case PROTOBUF_C_TYPE_SFIXED32:
-        return put_signed(out, (int32_t)image_u32(element));
+        return put_signed(out, (int32_t)load_u32(element));
     case PROTOBUF_C_TYPE_UINT32:
     case PROTOBUF_C_TYPE_FIXED32:
-        return put_unsigned(out, image_u32(element));
+        return put_unsigned(out, load_u32(element));
     case PROTOBUF_C_TYPE_INT64:
     case PROTOBUF_C_TYPE_SINT64:
     case PROTOBUF_C_TYPE_SFIXED64:
-        return put_signed(out, (int64_t)image_u64(element));
+        return put_signed(out, (int64_t)load_u64(element));
     case PROTOBUF_C_TYPE_UINT64:
     case PROTOBUF_C_TYPE_FIXED64:
-        return put_unsigned(out, image_u64(element));
+        return put_unsigned(out, load_u64(element));
     case PROTOBUF_C_TYPE_FLOAT:
     case PROTOBUF_C_TYPE_DOUBLE:
         return put_floating(out, field, element);
     case PROTOBUF_C_TYPE_BOOL:
-        return buffer_append_text(out, image_u32(element) ? "true" : "false");
+        return buffer_append_text(out, load_u32(element) ? "true" : "false");
     case PROTOBUF_C_TYPE_ENUM:
-        return put_enum(out, field, (int32_t)image_u32(element));
+        return put_enum(out, field, (int32_t)load_u32(element));
     case PROTOBUF_C_TYPE_STRING:
         slice = image_slice(record, field, element);
         return put_string(out, slice.data, slice.len);
@@ -178,8 +178,8 @@ static s4_status put_element(struct buffer *out, const struct field *field, cons
 static s4_status put_array(struct buffer *out, const struct field *field, const char *record,
                            const char *image)
 {
-    uint64_t n = image_u64(image + field->has_offset);
-    const char *array = record + image_u32(image + field->offset);
+    uint64_t n = load_u64(image + field->has_offset);
+    const char *array = record + load_u32(image + field->offset);
     size_t size = image_element_size(field);
     TRY(put_char(out, '['));
     for (uint64_t i = 0; i < n; i++) {

@@ -105,7 +105,7 @@ static s4_status count_coming(struct reader *reader, struct message *message, ui
                 n = count_packed(field, value, len);
             }
             char *coming = image + field->offset + COMING;
-            image_set_u32(coming, image_u32(coming) + (uint32_t)n);
+            image_set_u32(coming, load_u32(coming) + (uint32_t)n);
         }
         if (at == message->end)
             break;
@@ -123,8 +123,8 @@ static s4_status grow_array(struct reader *reader, const struct message *message
     struct writer *writer = reader->writer;
     size_t size = image_element_size(field);
     const char *image = writer_at(writer, message->image);
-    uint64_t n = image_u64(image + field->has_offset);
-    uint32_t coming = image_u32(image + field->offset + COMING);
+    uint64_t n = load_u64(image + field->has_offset);
+    uint32_t coming = load_u32(image + field->offset + COMING);
     if (coming == 0)
         return S4_OK;
     uint32_t array = writer_room(writer, (n + coming) * size);
@@ -132,8 +132,7 @@ static s4_status grow_array(struct reader *reader, const struct message *message
         return writer->error;
     char *at = writer_at(writer, message->image);
     if (n > 0)
-        memcpy(writer_at(writer, array), writer_at(writer, image_u32(at + field->offset)),
-               n * size);
+        memcpy(writer_at(writer, array), writer_at(writer, load_u32(at + field->offset)), n * size);
     image_set_u32(at + field->offset, array);
     image_set_u32(at + field->offset + COMING, 0);
     return S4_OK;
@@ -145,8 +144,8 @@ static inline void push_element(struct reader *reader, const struct message *mes
     struct writer *writer = reader->writer;
     size_t size = image_element_size(field);
     char *image = writer_at(writer, message->image);
-    uint64_t n = image_u64(image + field->has_offset);
-    char *array = writer_at(writer, image_u32(image + field->offset));
+    uint64_t n = load_u64(image + field->has_offset);
+    char *array = writer_at(writer, load_u32(image + field->offset));
     image_put(array + n * size, element, (uint32_t)size);
     image_set_u64(image + field->has_offset, n + 1);
 }
@@ -159,9 +158,9 @@ static uint32_t merges_into(const struct reader *reader, const struct message *m
 {
     const char *image = writer_at(reader->writer, message->image);
     if (field->label == PROTOBUF_C_LABEL_REPEATED ||
-        (field->oneof >= 0 && image_u32(image + field->has_offset) != field->id))
+        (field->oneof >= 0 && load_u32(image + field->has_offset) != field->id))
         return 0;
-    return image_u32(image + field->offset);
+    return load_u32(image + field->offset);
 }
 
 static s4_status take_message(struct reader *reader, const struct message *message,
@@ -286,7 +285,7 @@ static void set_field(struct reader *reader, const struct message *message,
 {
     char *image = writer_at(reader->writer, message->image);
     if (field->oneof >= 0) {
-        uint32_t chosen = image_u32(image + field->has_offset);
+        uint32_t chosen = load_u32(image + field->has_offset);
         if (chosen != 0 && chosen != field->id) {
             const struct field *other = type_find_id(message->type, chosen);
             memset(image + other->offset, 0, image_element_size(other));
@@ -317,7 +316,7 @@ static s4_status read_repeated(struct reader *reader, struct message *message, s
     if (packed)
         return read_packed(reader, message, place);
     const char *image = writer_at(reader->writer, message->image);
-    place->index = (int64_t)image_u64(image + field->has_offset);
+    place->index = (int64_t)load_u64(image + field->has_offset);
     union element element;
     TRY(take_element(reader, message, place, &element));
     push_element(reader, message, field, &element);

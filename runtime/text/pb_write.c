@@ -15,18 +15,18 @@ static char *put_number(char *at, const struct field *field, const char *element
     switch (field->type) {
     case PROTOBUF_C_TYPE_INT32:
     case PROTOBUF_C_TYPE_ENUM:
-        return wire_put_varint(at, (uint64_t)(int64_t)(int32_t)image_u32(element));
+        return wire_put_varint(at, (uint64_t)(int64_t)(int32_t)load_u32(element));
     case PROTOBUF_C_TYPE_UINT32:
-        return wire_put_varint(at, image_u32(element));
+        return wire_put_varint(at, load_u32(element));
     case PROTOBUF_C_TYPE_SINT32:
-        return wire_put_varint(at, (uint32_t)wire_zigzag((int32_t)image_u32(element)));
+        return wire_put_varint(at, (uint32_t)wire_zigzag((int32_t)load_u32(element)));
     case PROTOBUF_C_TYPE_BOOL:
-        return wire_put_varint(at, image_u32(element) != 0);
+        return wire_put_varint(at, load_u32(element) != 0);
     case PROTOBUF_C_TYPE_INT64:
     case PROTOBUF_C_TYPE_UINT64:
-        return wire_put_varint(at, image_u64(element));
+        return wire_put_varint(at, load_u64(element));
     case PROTOBUF_C_TYPE_SINT64:
-        return wire_put_varint(at, wire_zigzag((int64_t)image_u64(element)));
+        return wire_put_varint(at, wire_zigzag((int64_t)load_u64(element)));
     default:
         memcpy(at, element, image_element_size(field));
         return at + image_element_size(field);
@@ -75,7 +75,7 @@ static s4_status put_message(struct buffer *out, const struct field *field, cons
                              const char *element)
 {
     size_t content;
-    uint32_t off = image_u32(element);
+    uint32_t off = load_u32(element);
     TRY(open_length(out, &content));
     if (off > REF_EMPTY)
         TRY(put_image(out, field->sub, record, record + off));
@@ -116,8 +116,8 @@ static s4_status put_packed(struct buffer *out, const struct field *field, const
 static s4_status put_repeated(struct buffer *out, const struct field *field, const char *record,
                               const char *image)
 {
-    uint64_t n = image_u64(image + field->has_offset);
-    const char *array = record + image_u32(image + field->offset);
+    uint64_t n = load_u64(image + field->has_offset);
+    const char *array = record + load_u32(image + field->offset);
     size_t size = image_element_size(field);
     if (field->packed)
         return put_packed(out, field, array, n);
