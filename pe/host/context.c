@@ -4,6 +4,7 @@
  * context, so that an error that a handler ignores still fails the call.
  */
 #include "pe/host/context.h"
+#include "pe/output/row.h"
 #include "runtime/base/utf8.h"
 
 s4_status host_fail(struct host_ctx *ctx, s4_status status, const char *cause)
@@ -171,7 +172,7 @@ static s4_status reply(s4_ctx *pub, const ProtobufCMessage *message)
     if (message->descriptor != ctx->prototype->reply->descriptor)
         return host_fail(ctx, S4_TYPE, "s4_reply: not the class's reply type");
     s4_status status =
-        host_encode(ctx->prototype->reply_codec, message, &ctx->worker->row, &ctx->reply);
+        row_encode(ctx->prototype->reply_codec, message, &ctx->worker->row, &ctx->reply);
     ctx->replied = status == S4_OK;
     return status == S4_OK ? S4_OK : host_fail(ctx, status, "s4_reply: the reply is too large");
 }

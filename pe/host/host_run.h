@@ -121,12 +121,6 @@ void host_dead_letter(struct host_ctx *ctx, const struct record *record,
                       const struct host_prototype *prototype, s4_status status, const char *cause);
 void host_alarm(struct host_app *app, const char *format, ...) PRINTF(2, 3);
 
-/* A message as a value of its own in `out` (grown, overwritten), and back into a struct. */
-s4_status host_encode(const struct codec *codec, const ProtobufCMessage *message,
-                      struct buffer *out, struct value *value) MUST_USE;
-void *host_decode_row(const struct codec *codec, const struct buffer *row, void *message,
-                      struct arena *arena);
-
 /* ---- dispatch.c ---------------------------------------------------------------------------- */
 
 extern const struct worker_ops host_worker_ops;

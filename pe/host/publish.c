@@ -2,6 +2,7 @@
  * committed or taken back at the end of the call (call.c).
  */
 #include "pe/host/context.h"
+#include "pe/output/row.h"
 
 static s4_status output_failed(struct host_ctx *ctx, const struct host_output *output,
                                s4_status status, const char *what)
@@ -16,34 +17,6 @@ static s4_status output_failed(struct host_ctx *ctx, const struct host_output *o
         snprintf(cause, sizeof cause, "%s output %s: %s", what, output->name,
                  s4_status_text(status));
     return host_fail(ctx, status, cause);
-}
-
-s4_status host_encode(const struct codec *codec, const ProtobufCMessage *message,
-                      struct buffer *out, struct value *value)
-{
-    size_t have = out->capacity > BLOCK_SLACK ? out->capacity - BLOCK_SLACK : 0;
-    for (size_t want = size_max(have & ~(size_t)7, 1 * KIB);; want *= 2) {
-        buffer_clear(out);
-        char *record = buffer_room(out, want + BLOCK_SLACK);
-        if (!record)
-            return S4_NO_MEMORY;
-        char *at = record + OUTPUT_ROW_BASE;
-        int64_t n = codec_put(codec)(codec, message, record, at, record + want, &codec_no_alias);
-        if (n >= 0) {
-            *value = (struct value){
-                .type = codec_type(codec), .record = record, .at = at, .size = (uint32_t)n
-            };
-            return S4_OK;
-        }
-        if (n != CODEC_FULL || want >= 2 * RECORD_MAX)
-            return S4_TOO_LARGE;
-    }
-}
-
-void *host_decode_row(const struct codec *codec, const struct buffer *row, void *message,
-                      struct arena *arena)
-{
-    return codec_get(codec)(codec, row->data, row->data + OUTPUT_ROW_BASE, message, arena);
 }
 
 static s4_status row_key(struct host_ctx *ctx, const struct host_output *output,
@@ -72,7 +45,7 @@ static s4_status publish_row(struct host_ctx *ctx, const struct host_output *out
                              struct host_output_state *state, const ProtobufCMessage *row)
 {
     struct value value;
-    TRY(host_encode(output->codec, row, &ctx->worker->row, &value));
+    TRY(row_encode(output->codec, row, &ctx->worker->row, &value));
     if (!output->table)
         return rowlog_append(state->log, ctx->partition->now_us, &value);
     const struct key_at *key;

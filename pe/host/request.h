@@ -21,7 +21,7 @@ struct request_job {
     uint64_t hash;
     size_t key_len;
     char *key;              /* owned */
-    struct buffer question; /* encoded (host_encode) */
+    struct buffer question; /* encoded (row_encode) */
     struct buffer answer;
 };
 

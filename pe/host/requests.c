@@ -11,6 +11,7 @@
  * rule 11).
  */
 #include "pe/host/request.h"
+#include "pe/output/row.h"
 
 #include "runtime/base/asan.h"
 #include "runtime/base/hash.h"
@@ -36,8 +37,7 @@ static void job_run(struct job *base)
     struct arena arena;
     arena_init(&arena);
     void *memory = mem_alloc(codec_struct_size(request->question));
-    void *question =
-        memory ? host_decode_row(request->question, &job->question, memory, &arena) : NULL;
+    void *question = memory ? row_decode(request->question, &job->question, memory, &arena) : NULL;
     s4_status status = S4_NO_MEMORY;
     if (question) {
         host_running_request = job;
@@ -68,7 +68,7 @@ s4_status host_job_answer(s4_job *pub, const ProtobufCMessage *message)
     if (message->descriptor != codec_type(request->answer)->descriptor)
         return S4_TYPE;
     struct value value;
-    s4_status status = host_encode(request->answer, message, &job->answer, &value);
+    s4_status status = row_encode(request->answer, message, &job->answer, &value);
     job->answered = status == S4_OK;
     return status;
 }
@@ -87,8 +87,7 @@ static void call_answer(struct host_ctx *ctx, struct request_job *job, uint32_t 
     if (job->status == S4_OK) {
         arena_reset(&ctx->worker->arena);
         asan_unpoison(ctx->worker->event, HOST_EVENT_SIZE);
-        answer =
-            host_decode_row(request->answer, &job->answer, ctx->worker->event, &ctx->worker->arena);
+        answer = row_decode(request->answer, &job->answer, ctx->worker->event, &ctx->worker->arena);
         if (!answer)
             job->status = S4_NO_MEMORY;
     }
@@ -164,8 +163,8 @@ static s4_status job_make(struct host_ctx *ctx, const s4_request *request, const
     s4_status status = S4_NO_MEMORY;
     struct value value;
     if (job->key)
-        status = host_encode(ctx->app->requests[job->request].question, question, &job->question,
-                             &value);
+        status =
+            row_encode(ctx->app->requests[job->request].question, question, &job->question, &value);
     if (status != S4_OK) {
         job_free(job);
         return status;

@@ -1,10 +1,9 @@
 /* Makes rows of dead letters. Rare by nature, so clarity comes before speed. */
 #include "pe/output/deadletter.h"
 
-#include "pe/output/limits.h"
+#include "pe/output/row.h"
 #include "proto/deadletter.pb-c.h"
 #include "runtime/base/utf8.h"
-#include "runtime/record/block.h"
 #include "runtime/text/json.h"
 
 s4_status deadletter_type(struct schema **schema, struct codec **codec)
@@ -18,27 +17,6 @@ s4_status deadletter_type(struct schema **schema, struct codec **codec)
     else
         schema_destroy(made);
     return status;
-}
-
-static s4_status encode(const struct codec *codec, const S4__Output__DeadLetter *letter,
-                        struct buffer *out, struct value *row)
-{
-    for (size_t want = 2 * DEADLETTER_EVENT_MAX;; want *= 2) {
-        buffer_clear(out);
-        char *record = buffer_room(out, want + BLOCK_SLACK);
-        if (!record)
-            return S4_NO_MEMORY;
-        char *at = record + OUTPUT_ROW_BASE;
-        int64_t n = codec_put(codec)(codec, letter, record, at, record + want, &codec_no_alias);
-        if (n >= 0) {
-            *row = (struct value){
-                .type = codec_type(codec), .record = record, .at = at, .size = (uint32_t)n
-            };
-            return S4_OK;
-        }
-        if (want >= RECORD_MAX)
-            return S4_TOO_LARGE;
-    }
 }
 
 static s4_status event_text(const struct deadletter *letter, struct buffer *text)
@@ -77,7 +55,7 @@ s4_status deadletter_row(const struct codec *codec, const struct deadletter *let
         message.cause = struct_text(letter->cause);
         message.event = text.data;
         message.version = struct_text(letter->version);
-        status = encode(codec, &message, out, row);
+        status = row_encode(codec, &message.base, out, row);
     }
     buffer_fini(&text);
     return status;
