@@ -82,7 +82,6 @@ static s4_status give(struct feed_file *feed, struct feeder *feeder, struct slic
     if (status != S4_OK)
         return diag_set(&feed->diag, status, "%s:%llu: %s", feed->path,
                         (unsigned long long)feed->line, s4_status_text(status));
-    atomic_fetch_add_explicit(&feed->accepted, 1, memory_order_relaxed);
     return S4_OK;
 }
 

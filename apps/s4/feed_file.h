@@ -17,7 +17,6 @@ struct feed_file {
     void *user;
 
     /* Any thread reads these; the intake's writes them. */
-    atomic_uint_fast64_t accepted;
     atomic_uint_fast64_t rejected;
     atomic_uint_fast64_t bytes; /* read so far */
     uint64_t size;              /* of the file; 0: unknown */

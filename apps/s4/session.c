@@ -178,14 +178,6 @@ int session_start(struct session *session)
 
 /* ---- waiting ------------------------------------------------------------------------------- */
 
-uint64_t session_accepted(struct session *session)
-{
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < session->n_feeds; i++)
-        sum += atomic_load_explicit(&session->feeds[i].accepted, memory_order_relaxed);
-    return sum;
-}
-
 uint64_t session_rejected(struct session *session)
 {
     uint64_t sum = 0;

@@ -67,7 +67,6 @@ s4_status session_pin(struct session *session, const char *output, struct query_
                       struct diag *diag) MUST_USE;
 void session_fini(struct session *session);
 
-uint64_t session_accepted(struct session *session);
 uint64_t session_rejected(struct session *session);
 
 #endif

@@ -235,17 +235,3 @@ s4_status engine_undeploy(struct engine *engine, const char *name, uint64_t *dro
         *dropped = lost;
     return S4_OK;
 }
-
-size_t engine_apps(const struct engine *engine)
-{
-    size_t n = 0;
-    for (uint32_t i = 0; i < host_places(engine); i++)
-        n += host_app_at(engine, i) != NULL;
-    return n;
-}
-
-const struct bundle *engine_bundle(const struct engine *engine, const char *name)
-{
-    const struct host_app *app = host_app_find(engine, name);
-    return app ? app->bundle : NULL;
-}

@@ -99,9 +99,6 @@ s4_status engine_deploy(struct engine *engine, const struct bundle *bundle, stru
  * frees it. */
 s4_status engine_undeploy(struct engine *engine, const char *name, uint64_t *dropped,
                           struct diag *diag) MUST_USE;
-size_t engine_apps(const struct engine *engine);
-/* Schema and graph of a deployed app, borrowed until it is undeployed; NULL: no such app. */
-const struct bundle *engine_bundle(const struct engine *engine, const char *name);
 
 /* ---- events in; any thread ----------------------------------------------------------------- */
 

@@ -223,11 +223,6 @@ void rowlog_rollback(struct rowlog *log)
     log->changes = 0;
 }
 
-const struct type *rowlog_type(const struct rowlog *log)
-{
-    return log->type;
-}
-
 const struct output_counters *rowlog_counters(const struct rowlog *log)
 {
     return &log->counters;

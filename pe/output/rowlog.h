@@ -36,7 +36,6 @@ s4_status rowlog_append(struct rowlog *log, uint64_t time_us, const struct value
 void rowlog_commit(struct rowlog *log);
 void rowlog_rollback(struct rowlog *log);
 
-const struct type *rowlog_type(const struct rowlog *log);
 const struct output_counters *rowlog_counters(const struct rowlog *log);
 /* What one row counts against bytes_max. */
 uint64_t rowlog_row_bytes(size_t row_size);

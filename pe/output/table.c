@@ -262,11 +262,6 @@ bool table_find(const struct table *table, uint64_t hash, const void *key, size_
     return ref != 0;
 }
 
-const struct type *table_type(const struct table *table)
-{
-    return table->type;
-}
-
 const struct output_counters *table_counters(const struct table *table)
 {
     return &table->counters;

@@ -55,7 +55,6 @@ void table_rollback(struct table *table);
 /* The row of a key, borrowed until the next change; false if there is none. */
 bool table_find(const struct table *table, uint64_t hash, const void *key, size_t key_len,
                 struct value *row);
-const struct type *table_type(const struct table *table);
 const struct output_counters *table_counters(const struct table *table);
 /* What one row counts against bytes_max. */
 uint64_t table_row_bytes(size_t key_len, size_t row_size);

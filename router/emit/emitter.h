@@ -132,12 +132,6 @@ static inline uint32_t emitter_emitted(const struct emitter *emitter)
     return emitter->emits_max - emitter->left;
 }
 
-/* A call that wrote nothing needs no end. */
-static inline bool emitter_wrote(const struct emitter *emitter)
-{
-    return emitter->n_marks != 0;
-}
-
 void emitter_send_sealed(struct emitter *emitter);
 
 /* The next call has its own number, and may emit as many again. */

@@ -38,12 +38,6 @@ static inline bool link_is_next(const struct links_in *links, const struct recor
     return record->seq == *link_counter(links, record) + 1;
 }
 
-/* Notes that this record, which is the next, was applied (rule 5). */
-static inline void link_count(const struct links_in *links, const struct record *record)
-{
-    *link_counter(links, record) = record->seq;
-}
-
 /* Judges a record and, when it is the next one, counts it. Numbers wrap (rule 4). */
 static inline enum link_verdict link_judge(struct links_in *links, const struct record *record)
 {

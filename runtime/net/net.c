@@ -221,12 +221,6 @@ bool net_is_closed(const struct net *net)
     return true;
 }
 
-bool net_peer_is_up(const struct net *net, uint32_t peer)
-{
-    CHECK(peer < net->out.count);
-    return session_state(net->out.slots[peer]->session) == SESSION_OPEN;
-}
-
 bool net_is_drained(const struct net *net)
 {
     for (size_t i = 0; i < net->out.count; i++) {

@@ -100,7 +100,6 @@ bool net_is_closed(const struct net *net);
  * clock. UINT64_MAX: never. */
 uint64_t net_deadline_us(const struct net *net);
 
-bool net_peer_is_up(const struct net *net, uint32_t peer);
 bool net_is_drained(const struct net *net); /* every frame sent from here is acknowledged */
 struct net_counters net_counters(const struct net *net);
 

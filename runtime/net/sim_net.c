@@ -131,10 +131,6 @@ static enum sim_fault draw_fault(struct sim_net *net)
     net->messages++;
     if (net->planned != SIM_NO_FAULT && net->planned_at == net->messages)
         fault = net->planned;
-    for (int f = SIM_NO_FAULT + 1; f < SIM_FAULTS && fault == SIM_NO_FAULT; f++) {
-        if (net->rates[f] && rng_below(&net->rng, net->rates[f]) == 0)
-            fault = (enum sim_fault)f;
-    }
     net->faults[fault]++;
     return fault;
 }
@@ -226,13 +222,6 @@ void sim_net_destroy(struct sim_net *net)
     CHECK(!net->endpoints && !net->conns);
     pthread_mutex_destroy(&net->lock);
     mem_free(net);
-}
-
-void sim_net_set_rate(struct sim_net *net, enum sim_fault fault, uint32_t one_in)
-{
-    pthread_mutex_lock(&net->lock);
-    net->rates[fault] = one_in;
-    pthread_mutex_unlock(&net->lock);
 }
 
 void sim_net_plan(struct sim_net *net, enum sim_fault fault, uint64_t message)

@@ -40,7 +40,6 @@ struct sim_net {
     struct sim_conn *conns;
     struct sim_endpoint *endpoints;
     uint64_t numbers, messages;
-    uint32_t rates[SIM_FAULTS];
     uint64_t faults[SIM_FAULTS];
     enum sim_fault planned;
     uint64_t planned_at;

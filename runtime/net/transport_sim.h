@@ -38,9 +38,7 @@ void sim_net_destroy(struct sim_net *net); /* after its endpoints; NULL is fine 
 s4_status sim_net_endpoint(struct sim_net *net, struct block_pool *pool,
                            struct transport **transport) MUST_USE;
 
-/* Any thread. A fault for one message in `one_in` (0: none). */
-void sim_net_set_rate(struct sim_net *net, enum sim_fault fault, uint32_t one_in);
-/* A fault for the n-th message that the net carries, counted from 1. */
+/* Any thread. A fault for the n-th message that the net carries, counted from 1. */
 void sim_net_plan(struct sim_net *net, enum sim_fault fault, uint64_t message);
 uint64_t sim_net_messages(struct sim_net *net);                     /* sent so far */
 uint64_t sim_net_faults(struct sim_net *net, enum sim_fault fault); /* injected so far */
