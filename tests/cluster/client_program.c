@@ -1,5 +1,5 @@
 /* A program of somebody else's: what client.h shows, built against the installed package. Prints
- * the count of "be". */
+ * the count of "be", and its columns. */
 #include <stdio.h>
 
 #include <s4/client.h>
@@ -37,6 +37,8 @@ int main(void)
     size_t size;
     const unsigned char *pb = s4_rows_pb(rows, 0, &size);
     printf("%s %zu %d\n", s4_rows_json(rows, 0), size, size ? pb[0] : -1);
+    for (size_t i = 0; i < s4_rows_columns(rows); i++)
+        printf("%s\n", s4_rows_column(rows, i));
     s4_rows_destroy(rows);
     s4_client_destroy(client);
     return 0;

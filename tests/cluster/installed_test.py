@@ -109,7 +109,7 @@ def a_program_links_the_client():
     with Node() as node:
         node.s4("deploy", BUNDLE).expect(0)
         printed = sh(path("client"), S4_NODE=node.dir, **installed())
-    assert printed == '{"key":"be","n":2,"sum":0} 8 10\n', printed
+    assert printed == '{"key":"be","n":2,"sum":0} 8 10\nkey\nn\nsum\n', printed
 
 
 @test

@@ -212,6 +212,10 @@ START_TEST(calls_are_answered)
     fake_start(&fake, serve_well);
     s4_client *client = client_of(&fake, 5000, 0);
     uint64_t count = 7;
+    char endpoint[256];
+    snprintf(endpoint, sizeof endpoint, "ipc://%s/control", fake.dir);
+    ck_assert_str_eq(s4_client_endpoint(client), endpoint);
+    ck_assert_str_eq(s4_client_release(client), "");
     ck_assert_int_eq(s4_client_count(client, "words", "p", &count), S4_STATE);
     ck_assert_int_eq(s4_client_connect(client), S4_OK);
     ck_assert_str_eq(s4_client_release(client), "0.0.1");
