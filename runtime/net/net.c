@@ -188,16 +188,6 @@ void net_wake(struct net *net)
     transport_wake(net->options.transport);
 }
 
-s4_status net_watch(struct net *net, int fd)
-{
-    return waker_watch(&net->options.transport->waker, fd);
-}
-
-void net_unwatch(struct net *net, int fd)
-{
-    waker_unwatch(&net->options.transport->waker, fd);
-}
-
 void net_close(struct net *net)
 {
     net->closing = true;

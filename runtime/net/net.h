@@ -84,12 +84,9 @@ void net_applied(struct net *net, const struct net_token *token);
 
 /* Receives up to `max` messages and sends what can go. True: there was work. */
 bool net_step(struct net *net, size_t max);
-/* Sleeps until there may be work for net_step, a watched descriptor is readable, net_wake was
- * called, or the time is over. */
+/* Sleeps until there may be work for net_step, net_wake was called, or the time is over. */
 void net_wait(struct net *net, uint64_t timeout_us);
 void net_wake(struct net *net); /* any thread */
-s4_status net_watch(struct net *net, int fd) MUST_USE;
-void net_unwatch(struct net *net, int fd);
 
 /* Ends the sessions that were opened here, each when its frames are acknowledged. Step on until
  * net_is_closed: every session, of both directions, is over. */
