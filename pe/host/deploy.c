@@ -1,9 +1,9 @@
 /* Apps come and go while the engine runs (README.md, rule 16). Control threads, under the engine's
  * lock; what touches a partition runs on its worker (fanout.c).
  *
- * deploy:    emitters, partitions, `start`; then the app is in the table, and its singletons are
- * made undeploy:  no more input; requests are waited for; the app leaves the table, and with it
- * every block that still comes for it; `stop`
+ *   deploy    emitters, partitions, `start`; the app is in the table; its singletons are made
+ *   undeploy  no more input; requests are waited for; the app leaves the table, and with it every
+ *             block that still comes for it; `stop`
  */
 #include "pe/host/host_control.h"
 #include "pe/host/host_run.h"

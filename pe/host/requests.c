@@ -7,8 +7,7 @@
  * What a failing call asked is dropped with it. A request is known by the key of who asked and by
  * which of the key's instances that was, not by its entry: a partition may be saved and loaded
  * while the request runs. If that instance has gone meanwhile, the answer is dropped, and counted,
- * though a new one may have its key (README.md,
- * rule 11).
+ * though a new one may have its key (README.md, rule 11).
  */
 #include "pe/host/request.h"
 #include "pe/output/row.h"
