@@ -31,7 +31,7 @@ ALWAYS_INLINE char *put_key(char *at, __m128i text, size_t len)
     uint16_t key_len = (uint16_t)len;
     memcpy(key, &key_len, sizeof key_len);
     _mm_storeu_si128((void *)(key + 2), text);
-    codec_store64(key + 2 + len, 0);
+    store_u64(key + 2 + len, 0);
     return key + record_key_room(len);
 }
 
@@ -41,9 +41,8 @@ ALWAYS_INLINE void put_header(const struct route *route, const struct emission *
 {
     struct record *record = (struct record *)(void *)at;
     record->key_hash = hash;
-    codec_store32((char *)&record->src, from_to);
-    codec_store32((char *)&record->stream,
-                  load_u32((const char *)&emission->blank) | route->number);
+    store_u32((char *)&record->src, from_to);
+    store_u32((char *)&record->stream, load_u32((const char *)&emission->blank) | route->number);
     record->time = emission->time;
 }
 
@@ -66,10 +65,10 @@ ALWAYS_INLINE char *put_texts(const struct route *route, const char *image, char
             ref = codec_text_ref((uint32_t)(tail - at), (uint32_t)len);
             tail += len + 1;
         }
-        codec_store64(to + string->offset, ref);
+        store_u64(to + string->offset, ref);
     }
     if (n_strings > 1)
-        codec_store64(tail, 0);
+        store_u64(tail, 0);
     return n_strings > 1 ? at + align_up((size_t)(tail - at), 8) : tail;
 }
 
@@ -118,7 +117,7 @@ ALWAYS_INLINE s4_status emit_text(struct emitter *emitter, const struct route *r
         kernel_word(to + i * 8, image + i * 8);
     if (holes)
         kernel_clear_holes(route->codec, to);
-    codec_store64(to + route->text_offset, codec_text_ref(sizeof(struct record) + 2, len));
+    store_u64(to + route->text_offset, codec_text_ref(sizeof(struct record) + 2, len));
     char *end = put_texts(route, image, at, to, words, n_strings);
     if (UNLIKELY(!end))
         return emit_text_slowly(emitter, route, emission, message);
@@ -126,7 +125,7 @@ ALWAYS_INLINE s4_status emit_text(struct emitter *emitter, const struct route *r
     record->len = (uint32_t)(end - at);
     record->seq = ++*counter;
     struct block_place *place = open->place;
-    codec_store32((char *)place, (uint32_t)(at - open->data) / BLOCK_UNIT | slot << 16);
+    store_u32((char *)place, (uint32_t)(at - open->data) / BLOCK_UNIT | slot << 16);
     place->tag = (uint32_t)hash;
     open->place = place + 1;
     open->at = end;

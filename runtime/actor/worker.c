@@ -1,9 +1,8 @@
 /* The worker's loop; see the header for what it promises.
  *
  * The way of a block: inbox -> block_take_in (sort, runs) -> partitions' queues -> ready lists by
- * hops
- * -> ops->records -> block_done, release. `struct block_runs` (runs.h) is what a worker knows of
- * one block: the order of its records and its runs; it is recycled with the blocks, so that the
+ * hops -> ops->records -> block_done, release. `struct block_runs` (runs.h) is what a worker knows
+ * of one block: the order of its records and its runs; it is recycled with the blocks, so that the
  * steady state does not allocate.
  *
  * README.md has the rules; here are 4 (block_take_in), 5 and 6 (ready lists), 7 (worker_step), 8

@@ -103,4 +103,14 @@ static inline uint64_t load_u64(const void *at)
     return x;
 }
 
+static inline void store_u32(void *at, uint32_t x)
+{
+    memcpy(at, &x, sizeof x);
+}
+
+static inline void store_u64(void *at, uint64_t x)
+{
+    memcpy(at, &x, sizeof x);
+}
+
 #endif

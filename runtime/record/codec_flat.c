@@ -28,7 +28,7 @@ ALWAYS_INLINE int64_t put_end(char *tail, const char *at, const char *end)
     int64_t size = (tail - at + 7) & ~7;
     if (UNLIKELY(size > end - at))
         return CODEC_FULL;
-    codec_store64(tail, 0);
+    store_u64(tail, 0);
     return size;
 }
 
@@ -57,7 +57,7 @@ static __attribute__((noinline)) int64_t put_any(const struct codec *codec, cons
             ref = codec_text_ref((uint32_t)(tail - record), (uint64_t)len);
             tail += len + 1;
         }
-        codec_store64(at + string->offset, ref);
+        store_u64(at + string->offset, ref);
     }
     return put_end(tail, at, end);
 }
@@ -91,7 +91,7 @@ ALWAYS_INLINE int64_t put(const struct codec *codec, const void *message, char *
             ref = codec_text_ref((uint32_t)(tail - record), (uint64_t)(uint32_t)len);
             tail += len + 1;
         }
-        codec_store64(at + string->offset, ref);
+        store_u64(at + string->offset, ref);
     }
     return put_end(tail, at, end);
 }
@@ -116,7 +116,7 @@ static void *get_any(const struct codec *codec, const char *record, const char *
     for (uint32_t i = 0; i < codec->n_strings; i++) {
         const struct codec_string *string = &codec->strings[i];
         uint32_t off = load_u32(at + string->offset);
-        codec_store64(image + string->offset, codec_text_address(record, off, string->fallback));
+        store_u64(image + string->offset, codec_text_address(record, off, string->fallback));
     }
     return message;
 }

@@ -33,10 +33,10 @@ static char *take(struct out *out, uint64_t size)
     if (size > RECORD_MAX || gap + align_up(size, 8) > room)
         return NULL;
     char *at = out->cur + gap;
-    codec_store64(out->cur, 0);
+    store_u64(out->cur, 0);
     out->cur = at + align_up(size, 8);
     if (size % 8)
-        codec_store64(out->cur - 8, 0);
+        store_u64(out->cur - 8, 0);
     return at;
 }
 
@@ -52,7 +52,7 @@ static int put_string(const char *text, const void *fallback, char *at, struct o
         ref = codec_text_ref((uint32_t)(out->cur - out->record), (uint64_t)len);
         out->cur += len + 1;
     }
-    codec_store64(at, ref);
+    store_u64(at, ref);
     return 0;
 }
 
@@ -75,15 +75,15 @@ static int put_bytes(const char *from, const ProtobufCBinaryData *fallback, char
         off = (uint64_t)(out->cur - out->record);
         out->cur += len + 1;
     }
-    codec_store64(at, len);
-    codec_store64(at + 8, off);
+    store_u64(at, len);
+    store_u64(at + 8, off);
     return 0;
 }
 
 static int put_absent_bytes(const ProtobufCBinaryData *fallback, char *at)
 {
-    codec_store64(at, 0);
-    codec_store64(at + 8, fallback ? REF_DEFAULT : REF_NULL);
+    store_u64(at, 0);
+    store_u64(at + 8, fallback ? REF_DEFAULT : REF_NULL);
     return 0;
 }
 
@@ -91,7 +91,7 @@ static int put_message(const struct plan *plan, const char *message, char *at, s
                        int depth)
 {
     if (!message) {
-        codec_store64(at, REF_NULL);
+        store_u64(at, REF_NULL);
         return 0;
     }
     if (depth == SCHEMA_DEPTH_MAX)
@@ -99,21 +99,21 @@ static int put_message(const struct plan *plan, const char *message, char *at, s
     char *image = take(out, plan->image_size);
     if (!image)
         return CODEC_FULL;
-    codec_store64(at, (uint64_t)(image - out->record));
+    store_u64(at, (uint64_t)(image - out->record));
     return put_image(plan, message + MESSAGE_BASE, image, out, depth + 1, &codec_no_alias);
 }
 
 /* Room for the elements of a repeated field, and the reference to it. 0 elements: no room. */
 static int put_array(uint64_t n, uint32_t size, char *at, struct out *out, char **array)
 {
-    codec_store64(at, 0);
+    store_u64(at, 0);
     *array = NULL;
     if (n == 0)
         return 0;
     *array = n <= RECORD_MAX / size ? take(out, n * size) : NULL;
     if (!*array)
         return CODEC_FULL;
-    codec_store64(at, (uint64_t)(*array - out->record));
+    store_u64(at, (uint64_t)(*array - out->record));
     return 0;
 }
 
@@ -133,7 +133,7 @@ static int put_message_element(const struct plan *plan, const char *message, cha
     if (!image)
         return CODEC_FULL;
     memcpy(image, plan->initial, plan->image_size);
-    codec_store64(at, (uint64_t)(image - out->record));
+    store_u64(at, (uint64_t)(image - out->record));
     return 0;
 }
 
@@ -167,7 +167,7 @@ static int put_single(const struct op *op, const char *image, char *at, struct o
     if (op->kind == OP_STRING) {
         const char *text = codec_load_pointer(from);
         if (op->offset == alias->field_offset && text && text != op->fallback) {
-            codec_store64(to, codec_alias_ref(alias));
+            store_u64(to, codec_alias_ref(alias));
             return 0;
         }
         return put_string(text, op->fallback, to, out);
@@ -198,7 +198,7 @@ static int put_oneof(const struct op *op, const char *image, char *at, struct ou
     const struct op *member = member_find(op, load_u32(image + op->has));
     memset(at + op->offset, 0, op->size);
     if (!member) {
-        codec_store32(at + op->has, 0);
+        store_u32(at + op->has, 0);
         return 0;
     }
     return put_single(member, image, at, out, depth, alias);
@@ -209,7 +209,7 @@ static int put_image(const struct plan *plan, const char *image, char *at, struc
 {
     memcpy(at, image, plan->image_size);
     for (uint32_t i = 0; i < plan->n_holes; i++)
-        codec_store32(at + plan->holes[i], 0);
+        store_u32(at + plan->holes[i], 0);
     for (uint32_t i = 0; i < plan->n_ops; i++) {
         const struct op *op = &plan->ops[i];
         if (op->kind == OP_ONEOF)
@@ -258,8 +258,8 @@ static void get_bytes(const char *at, const ProtobufCBinaryData *fallback, char 
         data = (uint64_t)(uintptr_t)fallback->data;
         len = fallback->len;
     }
-    codec_store64(to, len);
-    codec_store64(to + 8, data);
+    store_u64(to, len);
+    store_u64(to + 8, data);
 }
 
 /* The address of a new struct for the message at `off`, 0 for none; false: out of memory. */
@@ -271,7 +271,7 @@ static bool get_sub(const struct plan *plan, uint32_t off, char *to, const struc
         if (!sub || !get_message(plan, in->record + off, sub, in))
             return false;
     }
-    codec_store64(to, (uint64_t)(uintptr_t)sub);
+    store_u64(to, (uint64_t)(uintptr_t)sub);
     return true;
 }
 
@@ -281,7 +281,7 @@ static bool get_repeated(const struct op *op, const char *at, char *image, const
     const char *from = in->record + load_u32(at + op->offset);
     char *array = NULL;
     if (n > 0 && op->kind == OP_SCALARS) {
-        codec_store64(image + op->offset, (uint64_t)(uintptr_t)from);
+        store_u64(image + op->offset, (uint64_t)(uintptr_t)from);
         return true;
     }
     if (n > 0) {
@@ -289,12 +289,12 @@ static bool get_repeated(const struct op *op, const char *at, char *image, const
         if (!array)
             return false;
     }
-    codec_store64(image + op->offset, (uint64_t)(uintptr_t)array);
+    store_u64(image + op->offset, (uint64_t)(uintptr_t)array);
     for (uint64_t i = 0; i < n; i++) {
         const char *element = from + i * op->size;
         char *to = array + i * op->size;
         if (op->kind == OP_STRINGS)
-            codec_store64(to, codec_text_address(in->record, load_u32(element), NULL));
+            store_u64(to, codec_text_address(in->record, load_u32(element), NULL));
         else if (op->kind == OP_BYTES_LIST)
             get_bytes(element, NULL, to, in);
         else if (!get_sub(op->sub, load_u32(element), to, in))
@@ -309,7 +309,7 @@ static bool get_single(const struct op *op, const char *at, char *image, const s
     const char *from = at + op->offset;
     char *to = image + op->offset;
     if (op->kind == OP_STRING)
-        codec_store64(to, codec_text_address(in->record, load_u32(from), op->fallback));
+        store_u64(to, codec_text_address(in->record, load_u32(from), op->fallback));
     else if (op->kind == OP_BYTES)
         get_bytes(from, op->fallback, to, in);
     else if (op->kind == OP_MESSAGE)

@@ -80,16 +80,6 @@ static inline const char *codec_load_pointer(const char *at)
     return pointer;
 }
 
-static inline void codec_store32(char *at, uint32_t x)
-{
-    memcpy(at, &x, sizeof x);
-}
-
-static inline void codec_store64(char *at, uint64_t x)
-{
-    memcpy(at, &x, sizeof x);
-}
-
 /* The address in a record, as a struct holds it. */
 static inline uint64_t codec_address(const char *record, uint32_t off)
 {
@@ -167,14 +157,14 @@ ALWAYS_INLINE void kernel_word(char *to, const char *from)
 {
     uint64_t word = load_u64(from);
     __asm__("" : "+r"(word)); /* opaque: two of these are not one of 16 bytes */
-    codec_store64(to, word);
+    store_u64(to, word);
 }
 
 /* What lies between the members of a struct is nobody's, and would make equal values differ. */
 ALWAYS_INLINE void kernel_clear_holes(const struct codec *codec, char *at)
 {
     for (uint32_t i = 0; i < codec->n_holes; i++)
-        codec_store32(at + codec->holes[i], 0);
+        store_u32(at + codec->holes[i], 0);
 }
 
 /* What is the same in every struct of the type: once for any number of kernel_get. */
@@ -212,7 +202,7 @@ ALWAYS_INLINE void kernel_get(const struct codec *codec, const struct kernel_str
         uint64_t address = codec_address(record, off);
         if (UNLIKELY(off <= REF_DEFAULT))
             address = codec_text_elsewhere(&codec->strings[i], off);
-        codec_store64(image + offset, address);
+        store_u64(image + offset, address);
     }
 }
 

@@ -28,16 +28,6 @@ union element {
 /* Is the field there, as protobuf-c's pack understands it? Repeated: has it elements? */
 bool image_has(const char *image, const struct field *field);
 
-static inline void image_set_u32(char *at, uint32_t value)
-{
-    memcpy(at, &value, sizeof value);
-}
-
-static inline void image_set_u64(char *at, uint64_t value)
-{
-    memcpy(at, &value, sizeof value);
-}
-
 /* Bytes of one element: field_value_size, in line. */
 static inline uint32_t image_element_size(const struct field *field)
 {
@@ -70,7 +60,7 @@ static inline void image_put(char *at, const union element *element, uint32_t si
 static inline void image_mark(char *image, const struct field *field)
 {
     if (field->has_offset != FIELD_NONE)
-        image_set_u32(image + field->has_offset, field->oneof >= 0 ? field->id : 1);
+        store_u32(image + field->has_offset, field->oneof >= 0 ? field->id : 1);
 }
 
 /* Bytes that a string or bytes element stands for; the field's default if it refers to that.

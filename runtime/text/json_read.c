@@ -78,8 +78,8 @@ static s4_status pop_array(struct reader *reader, uint32_t image, const struct f
     }
     stack->size = base;
     char *at = writer_at(writer, image);
-    image_set_u64(at + field->has_offset, size / image_element_size(field));
-    image_set_u32(at + field->offset, array);
+    store_u64(at + field->has_offset, size / image_element_size(field));
+    store_u32(at + field->offset, array);
     return S4_OK;
 }
 

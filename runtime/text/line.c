@@ -57,8 +57,8 @@ s4_status line_read(struct writer *writer, const struct type *type, const struct
     uint32_t off = writer_bytes(writer, line, len);
     if (off != 0) {
         char *image = writer_at(writer, writer_image(writer));
-        image_set_u32(image + field->offset, off);
-        image_set_u32(image + field->offset + 4, (uint32_t)len);
+        store_u32(image + field->offset, off);
+        store_u32(image + field->offset + 4, (uint32_t)len);
         image_mark(image, field);
     }
     s4_status status = writer_finish(writer, value);

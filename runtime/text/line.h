@@ -2,9 +2,8 @@
  *
  * `line_field` finds that attribute: the only string field of the type, of one value, where no
  * other field is required; S4_TYPE and a message otherwise. `line_read` takes a line with or
- * without its end
- * (\n, a \r before it belongs to it). A line with invalid UTF-8 or a NUL is refused with its
- * column; an empty line is an empty string.
+ * without its end (\n, a \r before it belongs to it). A line with invalid UTF-8 or a NUL is refused
+ * with its column; an empty line is an empty string.
  */
 #ifndef RUNTIME_TEXT_LINE_H
 #define RUNTIME_TEXT_LINE_H

@@ -105,7 +105,7 @@ static s4_status count_coming(struct reader *reader, struct message *message, ui
                 n = count_packed(field, value, len);
             }
             char *coming = image + field->offset + COMING;
-            image_set_u32(coming, load_u32(coming) + (uint32_t)n);
+            store_u32(coming, load_u32(coming) + (uint32_t)n);
         }
         if (at == message->end)
             break;
@@ -133,8 +133,8 @@ static s4_status grow_array(struct reader *reader, const struct message *message
     char *at = writer_at(writer, message->image);
     if (n > 0)
         memcpy(writer_at(writer, array), writer_at(writer, load_u32(at + field->offset)), n * size);
-    image_set_u32(at + field->offset, array);
-    image_set_u32(at + field->offset + COMING, 0);
+    store_u32(at + field->offset, array);
+    store_u32(at + field->offset + COMING, 0);
     return S4_OK;
 }
 
@@ -147,7 +147,7 @@ static inline void push_element(struct reader *reader, const struct message *mes
     uint64_t n = load_u64(image + field->has_offset);
     char *array = writer_at(writer, load_u32(image + field->offset));
     image_put(array + n * size, element, (uint32_t)size);
-    image_set_u64(image + field->has_offset, n + 1);
+    store_u64(image + field->has_offset, n + 1);
 }
 
 static s4_status read_message(struct reader *reader, struct message *message);
