@@ -20,7 +20,7 @@
 #include "runtime/store/store.h"
 
 #define ENGINE_SLOTS_DEFAULT       64
-#define ENGINE_SLOTS_MAX           4096
+#define ENGINE_SLOTS_MAX           4096 /* with intakes they fit in a record's 16-bit source */
 #define ENGINE_WORKERS_MAX         64
 #define ENGINE_APPS_MAX            64
 #define ENGINE_FLUSH_US_DEFAULT    150

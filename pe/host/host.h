@@ -341,7 +341,6 @@ struct host_worker {
     struct worker *actor;
     struct host_ctx ctx;
     struct emitter emitters[ENGINE_APPS_MAX]; /* by app number modulo; zeroed: none */
-    uint16_t emitter_app[ENGINE_APPS_MAX];
     struct host_counters counters[ENGINE_APPS_MAX];
     struct arena arena;
     char *event;         /* scratch for decoded events, SCHEMA_IMAGE_MAX + base */

@@ -5,8 +5,6 @@
 
 #include "runtime/base/base.h"
 
-#define SLOTS_MAX 4096u /* so that a slot and the intakes fit in a record's 16-bit source */
-
 /* The slot of a hash: its top bits spread over any count of slots. */
 static inline uint32_t slot_of_hash(uint64_t hash, uint32_t slots)
 {
