@@ -5,7 +5,7 @@
 #include "runtime/record/block.h"
 
 s4_status row_encode(const struct codec *codec, const ProtobufCMessage *message, struct buffer *out,
-                     struct value *value)
+                     struct value *row)
 {
     size_t have = out->capacity > BLOCK_SLACK ? out->capacity - BLOCK_SLACK : 0;
     for (size_t want = size_max(have & ~(size_t)7, 1 * KIB);; want *= 2) {
@@ -16,7 +16,7 @@ s4_status row_encode(const struct codec *codec, const ProtobufCMessage *message,
         char *at = record + OUTPUT_ROW_BASE;
         int64_t n = codec_put(codec)(codec, message, record, at, record + want, &codec_no_alias);
         if (n >= 0) {
-            *value = (struct value){
+            *row = (struct value){
                 .type = codec_type(codec), .record = record, .at = at, .size = (uint32_t)n
             };
             return S4_OK;
