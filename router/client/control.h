@@ -1,6 +1,6 @@
 /* Control messages to and from bytes, for both ends. A peer's bytes are never trusted: their size
  * is bounded by the socket (CONTROL_MESSAGE_MAX), and what unpacking may allocate by a budget that
- * grows with that size. Any thread. */
+ * grows with that size (runtime/base/message.h). Any thread. */
 #ifndef ROUTER_CLIENT_CONTROL_H
 #define ROUTER_CLIENT_CONTROL_H
 
@@ -10,9 +10,6 @@
 #define CONTROL_VERSION     1
 #define CONTROL_MESSAGE_MAX (66 * MIB)
 #define CONTROL_REJECTS_MAX 1000 /* of one batch that a reply names */
-
-/* Unpacking may allocate so many bytes for a message of `size` bytes. */
-size_t control_budget(size_t size);
 
 /* *request is the caller's to control_request_destroy. S4_MALFORMED: no request, or one that would
  * need more than its budget; S4_NO_MEMORY. */

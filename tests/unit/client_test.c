@@ -12,6 +12,7 @@
 #include "router/client/endpoint.h"
 #include "router/client/control.h"
 #include "runtime/base/mem.h"
+#include "runtime/base/message.h"
 #include "runtime/base/rng.h"
 
 /* ---- the node ------------------------------------------------------------------------------ */
@@ -414,8 +415,8 @@ START_TEST(what_would_need_too_much_memory_is_malformed)
     mem_free(bytes);
     ck_assert_int_eq(control_request_read("", 0, &request), S4_MALFORMED);
     ck_assert_int_eq(control_request_read("\x08", 1, &request), S4_MALFORMED);
-    ck_assert_uint_le(control_budget(CONTROL_MESSAGE_MAX), 512 * MIB);
-    ck_assert_uint_ge(control_budget(0), 1024);
+    ck_assert_uint_le(message_budget(CONTROL_MESSAGE_MAX), 512 * MIB);
+    ck_assert_uint_ge(message_budget(0), 1024);
 }
 END_TEST
 
