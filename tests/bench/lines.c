@@ -58,8 +58,9 @@ static uint32_t below(struct draw *draw, uint32_t n)
 static void shuffle(struct draw *draw)
 {
     uint32_t n = draw->options->keys;
-    for (uint32_t i = 0; i < n; i++)
-        draw->keys[i] = i;
+    for (uint32_t i = 0, number = 0; i < n; number++)
+        if (!draw->options->wanted || draw->options->wanted(number))
+            draw->keys[i++] = number;
     for (uint32_t i = n; i > 1; i--) {
         uint32_t other = below(draw, i);
         uint32_t key = draw->keys[i - 1];

@@ -23,6 +23,8 @@ struct lines_options {
     uint32_t keys; /* at most 10^7 */
     uint64_t count;
     uint64_t seed;
+    /* Which numbers may be keys: the first `keys` of these are (NULL: any). */
+    bool (*wanted)(uint32_t number);
 };
 
 /* The inputs that figures are given for: "zipf", "uniform" and "each". False: no such. */
@@ -41,5 +43,16 @@ bool lines_read(struct lines *lines, const char *path);
 void lines_fini(struct lines *lines);
 
 bool lines_write(const struct lines *lines, const char *path);
+
+/* The number in the line of a key at *at, which goes on to the next line. */
+static inline uint64_t lines_number(const char **at)
+{
+    const char *digit = *at + 3;
+    uint64_t number = 0;
+    for (; *digit != '\n'; digit++)
+        number = number * 10 + (uint64_t)(*digit - '0');
+    *at = digit + 1;
+    return number;
+}
 
 #endif

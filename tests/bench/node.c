@@ -4,47 +4,24 @@
 #include "tests/bench/node.h"
 
 #include <dirent.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include "runtime/base/mem.h"
+#include "tests/bench/cores.h"
 #include "tests/bench/reference.h"
 
 static void die(const char *what, const char *why)
 {
-    fprintf(stderr, "runtime_bench: %s: %s\n", what, why);
+    fprintf(stderr, "bench: %s: %s\n", what, why);
     exit(1);
 }
 
 /* ---- cores --------------------------------------------------------------------------------- */
 
-static int core_first = -1;
-static int core_last = -1;
-
-static void find_cores(void)
-{
-    cpu_set_t set;
-    CHECK(sched_getaffinity(0, sizeof set, &set) == 0);
-    for (int core = 0; core < CPU_SETSIZE; core++)
-        if (CPU_ISSET((size_t)core, &set)) {
-            core_first = core_first < 0 ? core : core_first;
-            core_last = core;
-        }
-}
-
-static void pin(pid_t thread, int core, int or_core)
-{
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET((size_t)core, &set);
-    CPU_SET((size_t)or_core, &set);
-    CHECK(sched_setaffinity(thread, sizeof set, &set) == 0);
-}
-
 void node_pin(void)
 {
-    find_cores();
-    pin(0, core_last, core_last);
+    cores_find();
+    cores_pin_last(0);
 }
 
 /* The intake's thread has the first core to itself, all others share the last. */
@@ -57,8 +34,11 @@ static void pin_thread(const char *thread)
     if (!file)
         return;
     if (fgets(name, sizeof name, file)) {
-        int core = strcmp(name, "intake\n") == 0 ? core_first : core_last;
-        pin((pid_t)strtol(thread, NULL, 10), core, core);
+        pid_t id = (pid_t)strtol(thread, NULL, 10);
+        if (strcmp(name, "intake\n") == 0)
+            cores_pin_first(id);
+        else
+            cores_pin_last(id);
     }
     fclose(file);
 }
@@ -77,7 +57,12 @@ static void pin_threads(void)
 
 static void alarmed(void *user, const char *app, const char *text)
 {
-    fprintf(stderr, "runtime_bench: %s: %s\n", app, text);
+    fprintf(stderr, "bench: %s: %s\n", app, text);
+}
+
+static void faulted(void *user, const char *text)
+{
+    die("engine", text);
 }
 
 static void deploy(struct node *node, const char *path)
@@ -108,15 +93,21 @@ void node_open(struct node *node, const struct node_options *options)
         .slots = options->slots,
         .threads = true,
         .feed_thread = options->feed_thread,
+        .flush_us = options->flush_us,
         .seed = 1,
+        .nodes = options->nodes,
+        .node = options->number,
+        .remote = options->remote,
         .alarm = alarmed,
+        .fault = faulted,
     };
     struct diag diag = { 0 };
     *node = (struct node){ 0 };
     CHECK(sem_init(&node->answered, 0, 0) == 0);
-    CHECK(setenv("S4_BENCH_LINES", options->lines, 1) == 0);
+    if (options->lines)
+        CHECK(setenv("S4_BENCH_LINES", options->lines, 1) == 0);
     if (options->feed_thread)
-        pin(0, core_first, core_last); /* the engine sees both */
+        cores_pin_both(0); /* the engine sees both */
     if (engine_create(&engine, &node->engine, &diag) != S4_OK ||
         engine_start(node->engine, &diag) != S4_OK)
         die("engine", diag.text);
@@ -158,16 +149,22 @@ static void wait_for(struct node *node, s4_status wanted, const char *what)
         die(what, s4_status_text(node->status));
 }
 
-uint64_t node_pass(struct node *node, unsigned long passes)
+void node_feed(struct node *node, const char *app, unsigned long passes)
 {
     char text[24];
     struct diag diag = { 0 };
     snprintf(text, sizeof text, "%lu", passes);
     CHECK(setenv("S4_BENCH_PASSES", text, 1) == 0);
-    uint64_t start = bench_wall_ns();
-    if (engine_feed_source(node->engine, "bench", closed, node, &diag) != S4_OK)
+    if (engine_feed_source(node->engine, app, closed, node, &diag) != S4_OK)
         die("source", diag.text);
     wait_for(node, S4_END, "source");
+}
+
+uint64_t node_pass(struct node *node, unsigned long passes)
+{
+    struct diag diag = { 0 };
+    uint64_t start = bench_wall_ns();
+    node_feed(node, "bench", passes);
     /* Finishing, so that nobody waits for an answer any more. */
     if (engine_drain(node->engine, "bench", true, drained, node, &diag) != S4_OK)
         die("drain", diag.text);

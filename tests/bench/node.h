@@ -9,9 +9,12 @@
 
 struct node_options {
     const char *bundle;
-    const char *lines;
+    const char *lines; /* NULL: no source runs here */
     uint32_t slots;
     bool feed_thread; /* on a core of its own */
+    uint64_t flush_us;
+    uint32_t nodes, number; /* of a cluster; 0: there is no other */
+    const struct engine_remote *remote;
 };
 
 struct node {
@@ -23,6 +26,8 @@ struct node {
 void node_open(struct node *node, const struct node_options *options);
 void node_close(struct node *node);
 
+/* Starts the app's source, which takes the lines `passes` times; waits until it has ended. */
+void node_feed(struct node *node, const char *app, unsigned long passes);
 /* Takes the lines `passes` times, to the end of all that they cause; answers the nanoseconds. */
 uint64_t node_pass(struct node *node, unsigned long passes);
 /* The app's counters; ends the program if an event failed. */
