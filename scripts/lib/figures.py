@@ -15,28 +15,66 @@ class Bench:
     def __init__(self, build, inputs):
         self.folder = os.path.join(build, "tests", "bench")
         self.program = os.path.join(self.folder, "runtime_bench")
+        self.pair_program = os.path.join(self.folder, "pair_bench")
         self.inputs = inputs
+        self.shared = {}
 
     def bundle(self, name):
         return os.path.join(self.folder, "bundles", name + ".s4r")
 
-    def lines(self, kind, count=None, keys=None):
-        """The path of an input, made when it is not there."""
-        name = "-".join(str(part) for part in ("lines", kind, count, keys) if part)
-        path = os.path.join(self.inputs, name)
+    def made(self, name, command, count, keys):
+        """The path of an input, made when it is not there: `command`, its path, sizes."""
+        path = os.path.join(self.inputs, "-".join(str(part) for part in (name, count, keys) if part))
         if not os.path.exists(path):
             os.makedirs(self.inputs, exist_ok=True)
             sizes = [str(size) for size in (count, keys) if size]
             made = f"{path}.{os.getpid()}"
-            subprocess.run([self.program, "lines", kind, made, *sizes], check=True)
+            subprocess.run([*command, made, *sizes], check=True)
             os.rename(made, path)
         return path
+
+    def lines(self, kind, count=None, keys=None):
+        return self.made(f"lines-{kind}", [self.program, "lines", kind], count, keys)
+
+    def pair_lines(self, count=None, keys=None):
+        """Those whose keys all belong to the second of two nodes."""
+        return self.made("lines-far", [self.pair_program, "lines"], count, keys)
 
     def round(self, measure, lines, *more):
         """One round in a process of its own."""
         done = subprocess.run([self.program, measure, lines, *map(str, more)], check=True,
                               text=True, stdout=subprocess.PIPE)
         return json.loads(done.stdout)
+
+    def pair(self, figure, measure, *more):
+        """One round of two nodes in processes of its own. What one has measured serves each figure
+        once: a figure that asks again gets another round."""
+        taken, served = self.shared.get(measure, (None, None))
+        if not taken or figure in served:
+            done = subprocess.run([self.pair_program, measure, *map(str, more)], check=True,
+                                  text=True, stdout=subprocess.PIPE)
+            taken, served = json.loads(done.stdout), set()
+            self.shared[measure] = taken, served
+        served.add(figure)
+        return taken
+
+    def calls_and_frames(self, lines, passes):
+        """System calls of two nodes in all their life, as the kernel counts them at the entry, which
+        slows nothing down as a tracer would; and the frames that were sent."""
+        out = os.path.join(self.inputs, f"perf.{os.getpid()}")
+        done = subprocess.run(["perf", "stat", "-x,", "-o", out, "-e", "raw_syscalls:sys_enter",
+                               self.pair_program, "passes", lines, self.bundle("pair"), str(passes)],
+                              check=True, text=True, stdout=subprocess.PIPE)
+        with open(out, encoding="utf-8") as file:
+            calls = int(re.search(r"^(\d+),[^,]*,raw_syscalls", file.read(), re.MULTILINE)[1])
+        os.unlink(out)
+        return calls, json.loads(done.stdout)["frames"]
+
+    def calls_per_frame(self, count=None, keys=None):
+        """Of the steady state: what begins and ends the processes is in both runs."""
+        lines = self.pair_lines(count, keys)
+        (few, less), (many, more) = (self.calls_and_frames(lines, n) for n in (1, 3))
+        return (many - few) / (more - less)
 
     def instructions(self, lines, *measure):
         """All that one run executes, as callgrind counts it; measure is [name, arguments...]."""
