@@ -195,3 +195,63 @@ class Node:
 
     def __exit__(self, *_):
         self.kill()
+
+
+class Proxy:
+    """A network between processes that fails on command: a link per port (fault_proxy.c says what
+    each command does). Connect to `ports` instead of the ports that it was made for."""
+
+    def __init__(self, *targets):
+        program = os.path.join(os.path.dirname(BUNDLE), "fault_proxy")
+        self.process = subprocess.Popen([program, *map(str, targets)], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+        NODES.append(self)
+        self.ports = []
+        while (line := self.process.stdout.readline().split()) != ["ready"]:
+            assert line and line[0] == "listen", f"the proxy says {line}"
+            self.ports.append(int(line[2]))
+
+    def tell(self, command, *arguments, link="all"):
+        """What it said before `ok`."""
+        print(link, command, *arguments, file=self.process.stdin, flush=True)
+        said = []
+        while (line := self.process.stdout.readline()) != "ok\n":
+            assert line and not line.startswith("error"), f"{command}: {line}"
+            said.append(line.split())
+        return said
+
+    def delay(self, ms, **where):
+        self.tell("delay", ms, **where)
+
+    def slow(self, bytes_per_s, **where):
+        self.tell("slow", bytes_per_s, **where)
+
+    def cut(self, **where):
+        self.tell("cut", **where)
+
+    def oneway(self, side, **where):
+        self.tell("oneway", side, **where)
+
+    def reset(self, **where):
+        self.tell("reset", **where)
+
+    def close_after(self, count, **where):
+        self.tell("close", count, **where)
+
+    def heal(self, **where):
+        self.tell("heal", **where)
+
+    def count(self, link=0):
+        """Connections accepted, and bytes passed on from a and from b."""
+        return tuple(map(int, self.tell("count", link=link)[0][1:]))
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
