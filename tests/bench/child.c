@@ -41,7 +41,7 @@ void child_start(struct child *child, const char *const *args)
     CHECK(child->in && child->out);
 }
 
-static void say(FILE *file, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void say(FILE *file, const char *format, va_list args)
 {
     vfprintf(file, format, args);
     if (fputc('\n', file) == EOF || fflush(file) != 0)

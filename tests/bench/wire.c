@@ -306,8 +306,8 @@ struct wire_rtt wire_r3(uint32_t turns)
     child_end(&child);
     end_close(&end);
     qsort(took, turns, sizeof *took, by_size);
-    struct wire_rtt rtt = { .p50_us = (double)took[turns / 2] / 1000,
-                            .p99_us = (double)took[(uint64_t)turns * 99 / 100] / 1000 };
+    uint64_t p50 = took[turns / 2], p99 = took[(uint64_t)turns * 99 / 100];
+    struct wire_rtt rtt = { .p50_us = (double)p50 / 1000, .p99_us = (double)p99 / 1000 };
     free(took);
     return rtt;
 }

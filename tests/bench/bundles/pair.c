@@ -170,9 +170,11 @@ static s4_status write_times(void)
     if (!file)
         return S4_IO;
     qsort(ns, n, sizeof *ns, by_size);
-    if (n > 0)
-        fprintf(file, "%.2f %.2f %.2f\n", ns[n / 2] / 1e3, ns[n * 99 / 100] / 1e3,
-                ns[n * 999 / 1000] / 1e3);
+    static const uint64_t per_mille[] = { 500, 990, 999 };
+    for (size_t i = 0; n > 0 && i < sizeof per_mille / sizeof per_mille[0]; i++) {
+        uint32_t at = ns[n * per_mille[i] / 1000];
+        fprintf(file, "%.2f ", at / 1e3);
+    }
     return fclose(file) == 0 ? S4_OK : S4_IO;
 }
 
