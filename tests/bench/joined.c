@@ -200,9 +200,10 @@ struct joined *joined_open(const struct joined_options *options)
     set_number("S4_BENCH_RATE", options->rate);
     set_number("S4_BENCH_COUNT", options->count);
     CHECK(unsetenv("S4_BENCH_TIMES") == 0);
-    cores_pin_first(0);
+    cores_pin_both(0); /* or the child sees but one */
     child_start(&joined->other,
                 (const char *const[]){ "--node", options->bundle, options->times, NULL });
+    cores_pin_first(0);
     open_node(joined, 0, options);
     child_read(&joined->other, line);
     connect_to(joined, 1, line);

@@ -47,8 +47,9 @@ static void begin(const char *what, const char *count, int kind, struct child *c
                   struct end *end)
 {
     char address[CHILD_LINE_MAX];
-    cores_pin_first(0);
+    cores_pin_both(0); /* or the child sees but one */
     child_start(child, (const char *const[]){ what, count, NULL });
+    cores_pin_first(0);
     child_read(child, address);
     end_open(end, kind, address);
 }
