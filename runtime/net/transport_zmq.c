@@ -12,6 +12,7 @@
 #include "runtime/net/transport_zmq_impl.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <zmq.h>
 
 #include "runtime/base/mem.h"
@@ -23,6 +24,7 @@
 #define RECONNECT_MAX_MS     2000
 #define TCP_MAXRT_MS         10000
 #define MESSAGE_MAX          (4 * (int64_t)MIB) /* a backstop: sizes are checked before the send */
+#define LOOK_EVERY           4 /* steps of a thread that does not wait in between */
 #define SOCKETS_MAX          (3 * TRANSPORT_PEERS_MAX + 8)
 
 static struct transport_zmq *zmq_of(struct transport *transport)
@@ -75,13 +77,13 @@ static bool set_options(const struct transport_zmq *zmq, void *socket)
            zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &message_max, sizeof message_max) == 0;
 }
 
-static s4_status watch_socket(struct transport_zmq *zmq, void *socket)
+s4_status zwatch_open(struct transport_zmq *zmq, void *socket, struct zwatch *watch)
 {
-    int fd;
-    size_t size = sizeof fd;
-    if (zmq_getsockopt(socket, ZMQ_FD, &fd, &size) != 0)
+    size_t size = sizeof watch->fd;
+    *watch = (struct zwatch){ .ready = true };
+    if (zmq_getsockopt(socket, ZMQ_FD, &watch->fd, &size) != 0)
         return S4_IO;
-    return waker_watch(&zmq->transport.waker, fd);
+    return waker_watch(&zmq->transport.waker, watch->fd);
 }
 
 static void close_socket(struct transport_zmq *zmq, void *socket)
@@ -149,9 +151,9 @@ static s4_status ztransport_bind(struct transport *transport, const char *addres
     if (!set_options(zmq, zmq->router) || !set_int(zmq->router, ZMQ_ROUTER_MANDATORY, 1))
         status = zmq_diag(diag, "set up", address);
     if (status == S4_OK)
-        status = watch_socket(zmq, zmq->router);
+        status = zwatch_open(zmq, zmq->router, &zmq->router_watch);
     if (status == S4_OK)
-        status = zmonitor_open(zmq, zmq->router, &zmq->router_monitor);
+        status = zmonitor_open(zmq, zmq->router, &zmq->router_monitor, &zmq->router_monitor_watch);
     if (status == S4_OK && zmq_bind(zmq->router, address) != 0)
         status = zmq_diag(diag, "bind", address);
     if (status == S4_OK &&
@@ -178,9 +180,9 @@ static s4_status ztransport_connect(struct transport *transport, const char *add
     if (!peer->dealer || !set_options(zmq, peer->dealer))
         status = zmq_diag(diag, "set up", address);
     if (status == S4_OK)
-        status = watch_socket(zmq, peer->dealer);
+        status = zwatch_open(zmq, peer->dealer, &peer->watch);
     if (status == S4_OK)
-        status = zmonitor_open(zmq, peer->dealer, &peer->monitor);
+        status = zmonitor_open(zmq, peer->dealer, &peer->monitor, &peer->monitor_watch);
     if (status == S4_OK && zmq_connect(peer->dealer, address) != 0)
         status = zmq_diag(diag, "connect", address);
     if (status != S4_OK) {
@@ -224,6 +226,8 @@ static s4_status ztransport_send(struct transport *transport, uint64_t number, c
     if (!peer || peer->state != ZPEER_UP)
         return S4_UNAVAILABLE;
     void *socket = peer->dealer ? peer->dealer : zmq->router;
+    struct zwatch *watch = peer->dealer ? &peer->watch : &zmq->router_watch;
+    watch->doubt = true;
     if (!peer->dealer &&
         zmq_send(socket, peer->route, peer->route_size, ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0)
         return send_status();
@@ -259,9 +263,68 @@ static size_t sweep(struct transport_zmq *zmq, bool router_drained)
     return events;
 }
 
+/* ---- which sockets may have something ------------------------------------------------------ */
+
+static void mark_ready(struct zwatch *watch, int fd)
+{
+    watch->ready |= watch->fd == fd;
+}
+
+/* What the waker's last look saw. */
+static void note_ready(struct transport_zmq *zmq)
+{
+    const struct waker *waker = &zmq->transport.waker;
+    zmq->unseen = 0;
+    for (size_t i = 1; i < waker->count; i++) {
+        if (waker->fds[i].revents == 0)
+            continue;
+        int fd = waker->fds[i].fd;
+        mark_ready(&zmq->router_watch, fd);
+        mark_ready(&zmq->router_monitor_watch, fd);
+        for (size_t p = 0; p < zmq->count; p++) {
+            if (zmq->peers[p] && zmq->peers[p]->dealer) {
+                mark_ready(&zmq->peers[p]->watch, fd);
+                mark_ready(&zmq->peers[p]->monitor_watch, fd);
+            }
+        }
+    }
+}
+
+static bool settle_doubt(struct zwatch *watch)
+{
+    watch->ready |= watch->doubt;
+    watch->doubt = false;
+    return watch->ready;
+}
+
+/* Whether any socket may have something; those in doubt may. */
+static bool settle_doubts(struct transport_zmq *zmq)
+{
+    bool any = zmq->router && (settle_doubt(&zmq->router_watch) | zmq->router_monitor_watch.ready);
+    for (size_t i = 0; i < zmq->count; i++) {
+        struct zpeer *peer = zmq->peers[i];
+        if (peer && peer->dealer)
+            any |= settle_doubt(&peer->watch) | peer->monitor_watch.ready;
+    }
+    return any;
+}
+
+/* A thread that never waits must hear, too: it looks at every few steps. */
+static void look_sometimes(struct transport_zmq *zmq)
+{
+    if (++zmq->unseen < LOOK_EVERY)
+        return;
+    waker_look(&zmq->transport.waker);
+    note_ready(zmq);
+    settle_doubts(zmq);
+}
+
+/* ---- stepping ------------------------------------------------------------------------------ */
+
 static size_t ztransport_step(struct transport *transport, size_t max)
 {
     struct transport_zmq *zmq = zmq_of(transport);
+    look_sometimes(zmq);
     size_t done = zmonitor_step(zmq);
     bool router_drained = false, any = true;
     for (size_t messages = 0; any && messages < max;) {
@@ -282,26 +345,11 @@ static size_t ztransport_step(struct transport *transport, size_t max)
     return done + sweep(zmq, router_drained);
 }
 
-/* A send may have taken in what the descriptor would tell: so the socket is asked as well. */
-static bool is_readable(void *socket)
-{
-    int events;
-    size_t size = sizeof events;
-    return socket && zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) == 0 &&
-           (events & ZMQ_POLLIN);
-}
-
 static void ztransport_wait(struct transport *transport, uint64_t timeout_us)
 {
     struct transport_zmq *zmq = zmq_of(transport);
-    bool ready = is_readable(zmq->router) || is_readable(zmq->router_monitor);
-    for (size_t i = 0; i < zmq->count && !ready; i++) {
-        const struct zpeer *peer = zmq->peers[i];
-        if (peer && peer->dealer)
-            ready = is_readable(peer->dealer) || is_readable(peer->monitor);
-    }
-    if (!ready)
-        waker_wait(&transport->waker, timeout_us);
+    if (!settle_doubts(zmq) && waker_wait(&transport->waker, timeout_us))
+        note_ready(zmq);
 }
 
 static void ztransport_destroy(struct transport *transport)

@@ -15,13 +15,21 @@ enum zpeer_state {
     ZPEER_DEAD,    /* ended from here; ROUTER: what still comes is dropped until it is gone */
 };
 
+/* What is known of a socket without asking it: every question is two system calls. */
+struct zwatch {
+    int fd;
+    bool ready; /* it may have something: its descriptor was readable, or it had something before */
+    bool doubt; /* it was sent to, which may have taken in what the descriptor would have told */
+};
+
 struct zpeer {
     uint64_t number; /* what the user knows it by; 0: free */
     enum zpeer_state state;
     void *dealer;  /* own socket; NULL: it came in by the ROUTER */
     void *monitor; /* of the DEALER */
-    int fd;        /* ROUTER: of its connection */
-    bool drained;  /* DEALER: nothing was there to read after it closed */
+    struct zwatch watch, monitor_watch;
+    int fd;       /* ROUTER: of its connection */
+    bool drained; /* DEALER: nothing was there to read after it closed */
     uint8_t route_size;
     uint8_t route[ROUTE_MAX];
     char reason[64]; /* why it closed */
@@ -33,13 +41,15 @@ struct transport_zmq {
     void *context;
     void *router; /* NULL: not bound */
     void *router_monitor;
+    struct zwatch router_watch, router_monitor_watch;
     struct zpeer **peers; /* owned; by slot, NULL: free */
     size_t count, capacity;
     uint64_t numbers;  /* peers so far */
     uint64_t monitors; /* monitors so far: their names */
     uint64_t *alive;   /* ROUTER's connections: bit fd */
     size_t alive_words;
-    size_t turn; /* where the next step begins to read */
+    size_t turn;     /* where the next step begins to read */
+    uint32_t unseen; /* steps since it was last looked at the descriptors */
 };
 
 s4_status zpeer_add(struct transport_zmq *zmq, struct zpeer **peer) MUST_USE;
@@ -50,8 +60,12 @@ void zpeer_close_for(struct transport_zmq *zmq, struct zpeer *peer, const char *
 bool zreceive_router(struct transport_zmq *zmq);
 bool zreceive_dealer(struct transport_zmq *zmq, struct zpeer *peer); /* NULL is fine */
 
+/* Has the waker watch a socket; what it may have already is looked for. */
+s4_status zwatch_open(struct transport_zmq *zmq, void *socket, struct zwatch *watch) MUST_USE;
+
 /* Starts to watch a socket's connections. */
-s4_status zmonitor_open(struct transport_zmq *zmq, void *socket, void **monitor) MUST_USE;
+s4_status zmonitor_open(struct transport_zmq *zmq, void *socket, void **monitor,
+                        struct zwatch *watch) MUST_USE;
 void zmonitor_close(struct transport_zmq *zmq, void *socket, void *monitor);
 /* Reads what monitors say: peers come up or start to close. Returns how many events counted. */
 size_t zmonitor_step(struct transport_zmq *zmq);

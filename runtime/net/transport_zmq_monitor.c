@@ -18,7 +18,8 @@
 #define ROUTER_EVENTS (ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED)
 #define FD_MAX        (1 << 20)
 
-s4_status zmonitor_open(struct transport_zmq *zmq, void *socket, void **monitor)
+s4_status zmonitor_open(struct transport_zmq *zmq, void *socket, void **monitor,
+                        struct zwatch *watch)
 {
     char name[64];
     snprintf(name, sizeof name, "inproc://s4-monitor-%p-%llu", (void *)zmq,
@@ -26,12 +27,10 @@ s4_status zmonitor_open(struct transport_zmq *zmq, void *socket, void **monitor)
     int events = socket == zmq->router ? ROUTER_EVENTS : DEALER_EVENTS;
     if (zmq_socket_monitor(socket, name, events) != 0)
         return S4_IO;
-    int linger = 0, fd;
-    size_t size = sizeof fd;
+    int linger = 0;
     void *pair = zmq_socket(zmq->context, ZMQ_PAIR);
     if (!pair || zmq_setsockopt(pair, ZMQ_LINGER, &linger, sizeof linger) != 0 ||
-        zmq_connect(pair, name) != 0 || zmq_getsockopt(pair, ZMQ_FD, &fd, &size) != 0 ||
-        waker_watch(&zmq->transport.waker, fd) != S4_OK) {
+        zmq_connect(pair, name) != 0 || zwatch_open(zmq, pair, watch) != S4_OK) {
         if (pair)
             zmq_close(pair);
         zmq_socket_monitor(socket, NULL, 0);
@@ -91,6 +90,7 @@ static void mark_closing(struct zpeer *peer, const char *reason)
 {
     if (peer->state == ZPEER_UP) {
         peer->state = ZPEER_CLOSING;
+        peer->watch.ready = true; /* to be read to its end */
         snprintf(peer->reason, sizeof peer->reason, "%s", reason);
     } else if (peer->state == ZPEER_DEAD && !peer->dealer) {
         peer->number = 0; /* nothing more can come: the step frees it */
@@ -101,8 +101,10 @@ void zmonitor_read_router(struct transport_zmq *zmq)
 {
     uint16_t event;
     int32_t fd;
+    zmq->router_monitor_watch.ready = false;
     while (zmq->router_monitor && read_event(zmq->router_monitor, &event, &fd)) {
         set_alive(zmq, fd, event == ZMQ_EVENT_ACCEPTED);
+        zmq->router_watch.ready |= event == ZMQ_EVENT_DISCONNECTED; /* to be read to its end */
         for (size_t i = 0; i < zmq->count && event == ZMQ_EVENT_DISCONNECTED; i++) {
             struct zpeer *peer = zmq->peers[i];
             if (peer && !peer->dealer && peer->fd == fd)
@@ -116,9 +118,13 @@ static size_t read_dealer(struct transport_zmq *zmq, struct zpeer *peer)
     uint16_t event;
     int32_t value;
     size_t events = 0;
+    if (!peer->monitor_watch.ready)
+        return 0;
+    peer->monitor_watch.ready = false;
     while (peer->monitor && read_event(peer->monitor, &event, &value)) {
         if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED && peer->state == ZPEER_CONNECTING) {
             peer->state = ZPEER_UP;
+            peer->watch.ready = true;
             events++;
             zmq->transport.upcalls->connected(zmq->transport.user, peer->number, true);
         } else if (event == ZMQ_EVENT_DISCONNECTED) {
@@ -131,7 +137,8 @@ static size_t read_dealer(struct transport_zmq *zmq, struct zpeer *peer)
 size_t zmonitor_step(struct transport_zmq *zmq)
 {
     size_t events = 0;
-    zmonitor_read_router(zmq);
+    if (zmq->router_monitor_watch.ready)
+        zmonitor_read_router(zmq);
     for (size_t i = 0; i < zmq->count; i++) {
         if (zmq->peers[i])
             events += read_dealer(zmq, zmq->peers[i]);

@@ -117,8 +117,12 @@ static struct zpeer *accept_peer(struct transport_zmq *zmq, zmq_msg_t *route, zm
 bool zreceive_router(struct transport_zmq *zmq)
 {
     struct arrival arrival;
-    if (!zmq->router || !read_message(zmq->router, PARTS_MAX, &arrival))
+    if (!zmq->router || !zmq->router_watch.ready)
         return false;
+    if (!read_message(zmq->router, PARTS_MAX, &arrival)) {
+        zmq->router_watch.ready = zmq->router_watch.doubt = false;
+        return false;
+    }
     if (arrival.count >= 2) {
         zmq_msg_t *route = &arrival.parts[0];
         struct zpeer *peer = find_route(zmq, zmq_msg_data(route), zmq_msg_size(route));
@@ -133,12 +137,26 @@ bool zreceive_router(struct transport_zmq *zmq)
     return true;
 }
 
+/* What a socket that is not read yet has to say to itself, so that its descriptor falls silent. */
+static void take_in_events(void *socket)
+{
+    int events;
+    size_t size = sizeof events;
+    zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size);
+}
+
 bool zreceive_dealer(struct transport_zmq *zmq, struct zpeer *peer)
 {
     struct arrival arrival;
-    if (!peer || !peer->dealer || (peer->state != ZPEER_UP && peer->state != ZPEER_CLOSING))
+    if (!peer || !peer->dealer || !peer->watch.ready)
         return false;
+    if (peer->state != ZPEER_UP && peer->state != ZPEER_CLOSING) {
+        take_in_events(peer->dealer);
+        peer->watch.ready = false;
+        return false;
+    }
     if (!read_message(peer->dealer, PARTS_MAX - 1, &arrival)) {
+        peer->watch.ready = peer->watch.doubt = false;
         peer->drained = peer->state == ZPEER_CLOSING;
         return false;
     }

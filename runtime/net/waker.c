@@ -76,12 +76,20 @@ static void sleep_in_poll(struct waker *waker, uint64_t timeout_us)
     }
 }
 
-void waker_wait(struct waker *waker, uint64_t timeout_us)
+bool waker_wait(struct waker *waker, uint64_t timeout_us)
 {
     int expected = WAKER_AWAKE;
-    if (atomic_compare_exchange_strong(&waker->state, &expected, WAKER_ASLEEP))
+    bool slept = atomic_compare_exchange_strong(&waker->state, &expected, WAKER_ASLEEP);
+    if (slept)
         sleep_in_poll(waker, timeout_us);
     atomic_exchange(&waker->state, WAKER_AWAKE); /* not a store: it must see what a caller wrote */
+    return slept;
+}
+
+/* An eventfd that is readable is left to the next wait. */
+void waker_look(struct waker *waker)
+{
+    poll(waker->fds, waker->count, 0);
 }
 
 void waker_call(struct waker *waker)

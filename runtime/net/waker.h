@@ -16,9 +16,10 @@
 struct pollfd;
 
 struct waker {
-    _Atomic int state;  /* waker_call's exchange pairs with waker_wait's */
-    int fd;             /* the eventfd; constant */
-    struct pollfd *fds; /* owner's; the first is the eventfd */
+    _Atomic int state; /* waker_call's exchange pairs with waker_wait's */
+    int fd;            /* the eventfd; constant */
+    struct pollfd
+        *fds; /* owner's; the first is the eventfd, the others' revents are of the last look */
     size_t count;
     size_t capacity;
 };
@@ -29,7 +30,10 @@ void waker_fini(struct waker *waker);
 /* Owner thread. A descriptor that is readable ends a wait; it stays the caller's. */
 s4_status waker_watch(struct waker *waker, int fd) MUST_USE;
 void waker_unwatch(struct waker *waker, int fd);
-void waker_wait(struct waker *waker, uint64_t timeout_us);
+/* True: it looked at the descriptors, `fds[i].revents` tell what it saw. */
+bool waker_wait(struct waker *waker, uint64_t timeout_us);
+/* Looks at the descriptors without waiting. */
+void waker_look(struct waker *waker);
 
 /* Any thread. */
 void waker_call(struct waker *waker);
