@@ -435,6 +435,26 @@ s4_status emit_text_slowly(struct emitter *emitter, const struct route *route,
     return status == S4_OK ? S4_OK : note_failure(emitter, route, status);
 }
 
+/* The key is one number of the event: nothing is collected, and it has its length by its kind. */
+static s4_status emit_number(struct emitter *emitter, const struct route *route,
+                             const struct emission *emission, const void *message)
+{
+    const struct field *field = route->spec.number;
+    const char *image = (const char *)message + MESSAGE_BASE;
+    if (field->has_offset != FIELD_NONE && load_u32(image + field->has_offset) == 0)
+        return note_absent(emitter);
+    char form[sizeof(uint64_t)];
+    key_number_form(field->type, image + field->offset, form);
+    struct head head = { .key = form,
+                         .key_len = sizeof form,
+                         .hash = hash_bytes(form, sizeof form),
+                         .stream = route->number };
+    head.slot = slot_of_hash(head.hash, emitter->slots);
+    struct message_source source = { .route = route, .message = message };
+    s4_status status = put_record(emitter, &head, emission, put_message, &source);
+    return status == S4_OK ? S4_OK : note_failure(emitter, route, status);
+}
+
 static s4_status emit_to_all(struct emitter *emitter, const struct route *route,
                              const struct emission *emission, const void *message)
 {
@@ -456,7 +476,8 @@ void route_init(struct route *route)
 {
     bool text = route->kind == ROUTE_KEYED && route->spec.text_offset != FIELD_NONE;
     route->text_offset = text ? route->spec.text_offset : FIELD_NONE;
-    route->emit = text ? emit_text_pick(route) : emit_any;
+    bool number = route->kind == ROUTE_KEYED && route->spec.number;
+    route->emit = text ? emit_text_pick(route) : number ? emit_number : emit_any;
 }
 
 s4_status emitter_emit_value(struct emitter *emitter, const struct route *route,

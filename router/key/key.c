@@ -60,7 +60,7 @@ static bool is_default(struct spot spot, const struct type *type, const struct f
 struct element {
     const char *data;
     size_t len;
-    uint8_t number[8];
+    char number[sizeof(uint64_t)];
 };
 
 static uint32_t scalar_size(ProtobufCType type)
@@ -77,7 +77,7 @@ static uint32_t scalar_size(ProtobufCType type)
     }
 }
 
-static void number_form(ProtobufCType type, const char *at, struct element *element)
+void key_number_form(ProtobufCType type, const char *at, char form[sizeof(uint64_t)])
 {
     uint64_t x;
     switch (type) {
@@ -100,9 +100,14 @@ static void number_form(ProtobufCType type, const char *at, struct element *elem
         break;
     }
     x = htobe64(x ^ KEY_SIGN);
-    memcpy(element->number, &x, sizeof x);
-    element->data = (const char *)element->number;
-    element->len = sizeof x;
+    memcpy(form, &x, sizeof x);
+}
+
+static void number_form(ProtobufCType type, const char *at, struct element *element)
+{
+    key_number_form(type, at, element->number);
+    element->data = element->number;
+    element->len = sizeof element->number;
 }
 
 static void text_form(struct spot spot, const char *slot, struct element *element)

@@ -40,7 +40,8 @@ struct key_spec {
     /* The commonest key by far, one text of the event itself: its image offset; else FIELD_NONE. */
     uint32_t text_offset;
     bool text_required; /* and it is a required attribute: every event has exactly one key */
-    bool repeated;      /* some part is */
+    const struct field *number; /* the next one, one number of the event itself; else NULL */
+    bool repeated;              /* some part is */
 };
 
 /* Compiles "user,page.id" against a type. S4_NOT_FOUND, S4_TYPE, S4_TOO_LARGE, with what and where.
@@ -81,6 +82,9 @@ s4_status keys_of_message(struct keys *keys, const struct key_spec *spec,
                           const void *message) MUST_USE;
 s4_status keys_of_value(struct keys *keys, const struct key_spec *spec,
                         const struct value *value) MUST_USE;
+
+/* The form of a number that lies at `at` as in a message or an image. */
+void key_number_form(ProtobufCType type, const char *at, char form[sizeof(uint64_t)]);
 
 /* Part `part` of a key: text or bytes, borrowed from the key; or its number. False: no such part,
  * or of the other kind. */

@@ -21,7 +21,7 @@
 #define BLOCK    1024u
 #define PAGE     4096u
 
-enum route_name { BY_USER, BY_PAIR, BY_TAG, ANYWHERE, EVERYWHERE, AT_SLOT, ROUTES };
+enum route_name { BY_USER, BY_AT, BY_PAIR, BY_TAG, ANYWHERE, EVERYWHERE, AT_SLOT, ROUTES };
 
 /* What the naive list knows of a record. */
 struct expected {
@@ -123,6 +123,7 @@ static void start(uint32_t emits_max)
     for (uint32_t slot = 0; slot < SLOTS; slot++)
         map_workers[slot] = slot_fixed_worker(slot, 1, WORKERS);
     routes[BY_USER] = make_route(BY_USER, ROUTE_KEYED, "user");
+    routes[BY_AT] = make_route(BY_AT, ROUTE_KEYED, "at");
     routes[BY_PAIR] = make_route(BY_PAIR, ROUTE_KEYED, "user,at");
     routes[BY_TAG] = make_route(BY_TAG, ROUTE_KEYED, "tags");
     routes[ANYWHERE] = make_route(ANYWHERE, ROUTE_KEYLESS, NULL);
