@@ -15,6 +15,7 @@
 #define FEED_BATCH                                                                          \
     256u                    /* events that share a keyless slot: fixed, so that it does not \
                                depend on how the feed is stepped */
+#define FLUSH_LOOKS   4     /* per flush bound, at open blocks */
 #define FEED_RETRY_US 1000u /* a feed that had nothing is asked again after this */
 
 struct feeder {
@@ -30,6 +31,7 @@ struct feed_entry {
     struct feed *feed; /* NULL: the app's source */
     struct feeder feeder;
     uint64_t asleep_until_us;
+    uint64_t looked_us;    /* for blocks that are open for too long */
     source_closed *closed; /* of a source; may be NULL */
     void *user;
     _Atomic bool cancelled; /* by control; relaxed, seen at the next step */
@@ -150,6 +152,17 @@ static void close_feed(struct feed_entry *entry, s4_status status)
         entry->closed(entry->user, status);
 }
 
+/* A feed may give little for long, or have no credit now: what it gave waits no longer for that.
+ * Looked at a few times per bound, not at every step. */
+static bool flush_old(struct engine *engine, struct feed_entry *entry, uint64_t now_us)
+{
+    uint64_t bound_us = engine->options.flush_us;
+    if (now_us - entry->looked_us < bound_us / FLUSH_LOOKS)
+        return false;
+    entry->looked_us = now_us;
+    return emitter_flush_old(&entry->feeder.app->feed_emitter, now_us - bound_us);
+}
+
 /* One step of one feed; true: it gave something or ended. */
 static bool step_feed(struct engine *engine, struct feed_entry *entry, uint64_t now_us)
 {
@@ -160,8 +173,9 @@ static bool step_feed(struct engine *engine, struct feed_entry *entry, uint64_t 
         close_feed(entry, S4_CANCELLED);
         return true;
     }
+    bool flushed = flush_old(engine, entry, now_us);
     if (now_us < entry->asleep_until_us || !feed_has_credit(entry))
-        return false;
+        return flushed;
     feeder->now_us = now_us;
     feeder->app->feed_emitter.now_us = now_us;
     s4_status status = entry->feed ? entry->feed->step(entry->feed, feeder, FEED_BUDGET)

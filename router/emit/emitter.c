@@ -129,6 +129,18 @@ bool emitter_flush(struct emitter *emitter)
     return true;
 }
 
+bool emitter_flush_old(struct emitter *emitter, uint64_t opened_us)
+{
+    uint32_t before = emitter->n_open;
+    for (uint32_t w = 0; w < emitter->options.workers && before > 0; w++) {
+        const struct block *block = emitter->open[w].block;
+        if (block && block->opened_us <= opened_us)
+            seal(emitter, &emitter->open[w]);
+    }
+    emitter_send_sealed(emitter);
+    return emitter->n_open < before;
+}
+
 /* ---- taking back --------------------------------------------------------------------------- */
 
 /* Gives back the numbers of the records from `used` on and cuts the block there. */

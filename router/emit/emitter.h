@@ -170,5 +170,7 @@ s4_status emitter_emit_raw(struct emitter *emitter, uint16_t stream, uint16_t sl
 
 /* Sends all open blocks that hold anything; true: there was one. Not inside a call. */
 bool emitter_flush(struct emitter *emitter);
+/* Those that were opened at this time (of now_us) or before. */
+bool emitter_flush_old(struct emitter *emitter, uint64_t opened_us);
 
 #endif

@@ -438,6 +438,31 @@ START_TEST(memory_may_run_out_in_a_call)
 }
 END_TEST
 
+START_TEST(only_old_blocks_are_flushed)
+{
+    start(UINT32_MAX);
+    raw = true;
+    struct emission emission = { .hop = 1 };
+    ck_assert(!emitter_flush_old(&emitter, UINT64_MAX)); /* there is none */
+    for (uint32_t slot = 0; slot < 2; slot++) {          /* of two workers */
+        emitter.now_us = 100 + slot;
+        ck_assert_int_eq(emitter_emit_raw(&emitter, 1, (uint16_t)slot, &emission, "k", 1, "", 0),
+                         S4_OK);
+        naive_put(&emission, 1, (uint16_t)slot, hash_bytes("k", 1), 0);
+        emitter_commit(&emitter);
+    }
+    naive_end(true);
+    ck_assert(!emitter_flush_old(&emitter, 99));
+    ck_assert_uint_eq(arrived, 0);
+    ck_assert(emitter_flush_old(&emitter, 100));
+    ck_assert_uint_eq(arrived, 1);
+    ck_assert_uint_eq(emitter.n_open, 1);
+    ck_assert(emitter_flush_old(&emitter, 101));
+    ck_assert_uint_eq(arrived, 2);
+    stop();
+}
+END_TEST
+
 Suite *suite_build(void)
 {
     Suite *suite = suite_create("emitter");
@@ -447,5 +472,6 @@ Suite *suite_build(void)
     suite_add(suite, "pages", keys_may_lie_at_a_pages_end, 20);
     suite_add(suite, "text", a_text_key_has_a_limit, 20);
     suite_add(suite, "memory", memory_may_run_out_in_a_call, 20);
+    suite_add(suite, "old", only_old_blocks_are_flushed, 20);
     return suite;
 }

@@ -3,6 +3,7 @@
 #include "tests/support/suite.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/text/json.h"
 #include "tests/support/model_app.h"
 #include "tests/support/rig.h"
 
@@ -360,6 +361,56 @@ START_TEST(apps_come_and_go)
 }
 END_TEST
 
+struct slow_feed {
+    struct feed feed;
+    struct value event;
+    bool given, over, closed;
+};
+
+/* One event, and then for long nothing that would end or fill a block. */
+static s4_status slow_step(struct feed *feed, struct feeder *feeder, uint32_t budget)
+{
+    struct slow_feed *slow = CONTAINER_OF(feed, struct slow_feed, feed);
+    bool give = !slow->given;
+    slow->given = true;
+    return give ? feeder_give(feeder, &slow->event) : slow->over ? S4_END : S4_OK;
+}
+
+static void slow_closed(struct feed *feed, s4_status status)
+{
+    CONTAINER_OF(feed, struct slow_feed, feed)->closed = true;
+}
+
+START_TEST(a_slow_feeds_event_waits_no_longer_than_the_bound)
+{
+    struct diag diag = { 0 };
+    struct writer writer;
+    struct slow_feed slow = { .feed = { .step = slow_step, .closed = slow_closed } };
+    static const char json[] = "{\"user\":\"a\"}";
+    start(NULL);
+    writer_init(&writer);
+    const struct type *type = schema_find(rig.bundle->schema, "model.Tick");
+    ck_assert_int_eq(json_read(&writer, type, json, strlen(json), &slow.event, &diag), S4_OK);
+    ck_assert_int_eq(engine_feed(rig.engine, "model", "ticks", &slow.feed, &diag), S4_OK);
+    for (int us = 0; us < ENGINE_FLUSH_US_DEFAULT - 1; us++) {
+        engine_step(rig.engine);
+        ck_assert_uint_eq(rig_counters(&rig).applied, 0);
+        clock_sim_advance(&rig.clock, 1);
+    }
+    ck_assert(slow.given);
+    for (int us = 0; us < ENGINE_FLUSH_US_DEFAULT / 2; us++) {
+        clock_sim_advance(&rig.clock, 1);
+        engine_step(rig.engine);
+    }
+    ck_assert_uint_ge(rig_counters(&rig).applied, 1); /* by user, and whoever else takes it */
+    slow.over = true;
+    rig_settle(&rig);
+    ck_assert(slow.closed);
+    writer_fini(&writer);
+    rig_stop(&rig);
+}
+END_TEST
+
 START_TEST(threads_give_the_same_rows)
 {
     static const uint32_t workers[] = { 1, 2, 4 };
@@ -403,6 +454,7 @@ Suite *suite_build(void)
     suite_add(suite, "inject", batches_are_taken_applied_and_never_twice, 20);
     suite_add(suite, "long_key", a_batch_with_a_key_that_is_too_long, 20);
     suite_add(suite, "apps", apps_come_and_go, 60);
+    suite_add(suite, "slow_feed", a_slow_feeds_event_waits_no_longer_than_the_bound, 20);
     suite_add(suite, "threads", threads_give_the_same_rows, 60);
     return suite;
 }
