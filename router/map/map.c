@@ -98,7 +98,7 @@ static bool member_same(const struct map_member *a, const struct map_member *b)
     return strcmp(a->name, b->name) == 0 && strcmp(a->address, b->address) == 0 &&
            strcmp(a->release, b->release) == 0 && strcmp(a->key, b->key) == 0 &&
            strcmp(a->why, b->why) == 0 && a->incarnation == b->incarnation &&
-           a->workers == b->workers && a->state == b->state;
+           a->since == b->since && a->workers == b->workers && a->state == b->state;
 }
 
 static bool app_same(const struct map_app *a, const struct map_app *b)
@@ -113,7 +113,8 @@ static bool slot_same(const struct map_slot *a, const struct map_slot *b)
 {
     bool owned = a->owner != MAP_NOBODY, moves = a->target != MAP_NOBODY;
     return a->owner == b->owner && a->target == b->target && a->epoch == b->epoch &&
-           a->generation == b->generation && (!owned || a->worker == b->worker) &&
+           a->generation == b->generation && a->genesis == b->genesis &&
+           (!owned || a->worker == b->worker) &&
            (!moves || (a->move == b->move && a->target_worker == b->target_worker));
 }
 

@@ -45,13 +45,16 @@ struct map_member {
     char key[MAP_RELEASE_MAX + 1]; /* "": none */
     char why[MAP_WHY_MAX + 1];     /* what makes it unfit; else "" */
     uint64_t incarnation;
+    uint64_t since; /* the version at which it got its index */
     uint32_t workers;
     enum map_state state;
 };
 
 struct map_slot {
-    uint64_t epoch;      /* the version at which the owner got it */
+    uint64_t epoch; /* the version at which its owner changed last: it got it, got it back from a
+                       move that was called off, or died and nobody took it; 0: never owned */
     uint64_t generation; /* one more each time that it starts empty; 0: never owned */
+    uint64_t genesis;    /* the version at which this generation began */
     uint64_t move;       /* the version that ordered the move to `target` */
     uint8_t owner;       /* a member's index, or MAP_NOBODY */
     uint8_t worker;      /* of the owner */

@@ -20,8 +20,8 @@ static s4_status check_member(const struct map *map, uint32_t index, struct diag
 {
     const struct map_member *member = &map->members[index];
     TRY(check_texts(member, diag));
-    if (member->incarnation == 0)
-        return BAD(diag, "member %s: no incarnation", member->name);
+    if (member->incarnation == 0 || member->since == 0 || member->since > map->version)
+        return BAD(diag, "member %s: no incarnation, or of no version", member->name);
     if (member->workers == 0 || member->workers > MAP_WORKERS_MAX)
         return BAD(diag, "member %s: %u workers, wanted 1 to %d", member->name, member->workers,
                    MAP_WORKERS_MAX);
@@ -42,19 +42,20 @@ static bool place_valid(const struct map *map, uint32_t member, uint32_t worker)
 static s4_status check_owner(const struct map *map, uint32_t number, struct diag *diag)
 {
     const struct map_slot *slot = &map->slots[number];
-    if (slot->owner == MAP_NOBODY)
-        return slot->target == MAP_NOBODY
-                   ? S4_OK
-                   : BAD(diag, "slot %u: it moves, and nobody has it", number);
-    if (!place_valid(map, slot->owner, slot->worker))
+    bool owned = slot->owner != MAP_NOBODY;
+    if (!owned && slot->target != MAP_NOBODY)
+        return BAD(diag, "slot %u: it moves, and nobody has it", number);
+    if (owned && !place_valid(map, slot->owner, slot->worker))
         return BAD(diag, "slot %u: owner %u, worker %u: there is no such", number, slot->owner,
                    slot->worker);
-    if (slot->epoch == 0 || slot->epoch > map->version)
+    if ((owned && slot->epoch == 0) || slot->epoch > map->version)
         return BAD(diag, "slot %u: epoch %llu in version %llu", number,
                    (unsigned long long)slot->epoch, (unsigned long long)map->version);
-    if (slot->generation == 0 || slot->generation > slot->epoch)
-        return BAD(diag, "slot %u: generation %llu in epoch %llu", number,
-                   (unsigned long long)slot->generation, (unsigned long long)slot->epoch);
+    if ((slot->generation == 0) != (slot->epoch == 0) || slot->generation > slot->genesis ||
+        slot->genesis > slot->epoch)
+        return BAD(diag, "slot %u: generation %llu, of version %llu, in epoch %llu", number,
+                   (unsigned long long)slot->generation, (unsigned long long)slot->genesis,
+                   (unsigned long long)slot->epoch);
     return S4_OK;
 }
 

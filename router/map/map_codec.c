@@ -28,7 +28,7 @@ struct packing {
     Move moves[MAP_SLOTS_MAX];
     Move *move_at[MAP_SLOTS_MAX];
     uint32_t owners[MAP_SLOTS_MAX], workers[MAP_SLOTS_MAX];
-    uint64_t epochs[MAP_SLOTS_MAX], generations[MAP_SLOTS_MAX];
+    uint64_t epochs[MAP_SLOTS_MAX], generations[MAP_SLOTS_MAX], geneses[MAP_SLOTS_MAX];
 };
 
 static char *borrow(const char *text) /* protobuf-c's structs are not const; packing only reads */
@@ -57,6 +57,7 @@ static void put_members(struct packing *packing, const struct map *map)
         to->workers = from->workers;
         to->state = (S4__Cluster__Member__State)from->state;
         to->release = borrow(from->release);
+        to->since = from->since;
         to->key = borrow_optional(from->key);
         to->why = borrow_optional(from->why);
     }
@@ -103,15 +104,17 @@ static void put_slots(struct packing *packing, const struct map *map)
         packing->workers[i] = owned ? slot->worker : 0;
         packing->epochs[i] = slot->epoch;
         packing->generations[i] = slot->generation;
+        packing->geneses[i] = slot->genesis;
         if (slot->target != MAP_NOBODY)
             put_move(packing, i, slot);
     }
     message->n_owners = message->n_workers = message->n_epochs = message->n_generations =
-        map->n_slots;
+        message->n_geneses = map->n_slots;
     message->owners = packing->owners;
     message->workers = packing->workers;
     message->epochs = packing->epochs;
     message->generations = packing->generations;
+    message->geneses = packing->geneses;
     message->moves = packing->move_at;
 }
 
@@ -153,6 +156,7 @@ static s4_status take_member(struct map *map, const Member *from, struct diag *d
     TRY(map_text_take(from->key, MAP_RELEASE_MAX, to->key, "a key", diag));
     TRY(map_text_take(from->why, MAP_WHY_MAX, to->why, "a reason", diag));
     to->incarnation = from->incarnation;
+    to->since = from->since;
     to->workers = from->workers;
     to->state = (enum map_state)from->state;
     return S4_OK;
@@ -190,6 +194,7 @@ static s4_status take_slots(struct map *map, const Map *from, struct diag *diag)
         }
         slot->epoch = from->epochs[i];
         slot->generation = from->generations[i];
+        slot->genesis = from->geneses[i];
     }
     return S4_OK;
 }
@@ -230,7 +235,7 @@ static s4_status take(const Map *from, struct map **map, struct diag *diag)
                         MAP_LAYOUT);
     if (from->n_owners == 0 || from->n_owners > MAP_SLOTS_MAX ||
         from->n_workers != from->n_owners || from->n_epochs != from->n_owners ||
-        from->n_generations != from->n_owners)
+        from->n_generations != from->n_owners || from->n_geneses != from->n_owners)
         return diag_set(diag, S4_CORRUPT, "a map of %zu slots, with columns of other lengths",
                         from->n_owners);
     struct map *made;

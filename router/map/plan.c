@@ -36,7 +36,8 @@ static const struct entry_move *move_report(const struct plan *plan, uint32_t me
 }
 
 /* The target's word that all is there counts, even when the owner is gone since: nothing is lost
- * then. */
+ * then. What is called off is a change of the owner too: others may have heard from it that the
+ * slot is not its own any more. */
 static void settle_move(struct plan *plan, uint32_t number)
 {
     struct map_slot *slot = &plan->next->slots[number];
@@ -45,7 +46,6 @@ static void settle_move(struct plan *plan, uint32_t number)
     if (target && target->done) {
         slot->owner = slot->target;
         slot->worker = slot->target_worker;
-        slot->epoch = plan->version;
         plan->result->moved++;
     } else if (target || (owner && !owner->done)) {
         plan->result->failed_slot = number;
@@ -53,6 +53,7 @@ static void settle_move(struct plan *plan, uint32_t number)
         return; /* it goes on */
     }
     slot->target = MAP_NOBODY;
+    slot->epoch = plan->version;
 }
 
 static void settle_moves(struct plan *plan)
@@ -64,13 +65,15 @@ static void settle_moves(struct plan *plan)
 
 /* ---- members --------------------------------------------------------------------------------- */
 
-static void disown(struct map *map, uint32_t member)
+static void disown(struct plan *plan, uint32_t member)
 {
-    for (uint32_t i = 0; i < map->n_slots; i++)
-        if (map->slots[i].owner == member) {
-            map->slots[i].owner = MAP_NOBODY;
-            map->slots[i].target = MAP_NOBODY;
-        }
+    for (uint32_t i = 0; i < plan->next->n_slots; i++) {
+        struct map_slot *slot = &plan->next->slots[i];
+        if (slot->owner != member)
+            continue;
+        slot->owner = slot->target = MAP_NOBODY;
+        slot->epoch = plan->version;
+    }
 }
 
 /* How many active members with slots died. */
@@ -82,7 +85,7 @@ static uint32_t bury(struct plan *plan)
         if (!map_member_exists(next, i) || plan->at[i])
             continue;
         active += next->members[i].state == MAP_ACTIVE && map_slots_of(next, i, false) > 0;
-        disown(next, i);
+        disown(plan, i);
         memset(&next->members[i], 0, sizeof next->members[i]);
     }
     return active;
@@ -113,6 +116,7 @@ static void join(struct plan *plan)
         memcpy(member->release, node->release, sizeof member->release);
         memcpy(member->key, node->key, sizeof member->key);
         member->incarnation = node->incarnation;
+        member->since = plan->version;
         member->workers = node->workers;
         member->state = MAP_JOINING;
         plan->at[index] = &plan->view->nodes[i];
@@ -190,9 +194,9 @@ static void give_empty(struct plan *plan, uint32_t number, struct balance *balan
     CHECK(taker != MAP_NOBODY); /* what is below the shares is at least what nobody has */
     slot->worker = balance_worker(plan->next, taker);
     slot->owner = (uint8_t)taker;
-    slot->epoch = plan->version;
-    slot->generation++;
     balance->has[taker]++;
+    slot->generation++;
+    slot->epoch = slot->genesis = plan->version;
 }
 
 /* Who gets what nobody has: active members; without any, those that are draining and have slots

@@ -18,8 +18,9 @@ static void put_text(char *to, size_t max, char fill)
 static void add_member(struct map *map, uint32_t index, uint32_t workers)
 {
     struct map_member *member = &map->members[index];
-    *member =
-        (struct map_member){ .incarnation = 1000 + index, .workers = workers, .state = MAP_ACTIVE };
+    *member = (struct map_member){
+        .incarnation = 1000 + index, .since = 2, .workers = workers, .state = MAP_ACTIVE
+    };
     snprintf(member->name, sizeof member->name, "node-%u", index);
     snprintf(member->address, sizeof member->address, "tcp://10.0.0.%u:7000", index);
     snprintf(member->release, sizeof member->release, "0.1.0");
@@ -41,7 +42,7 @@ static void own_all(struct map *map, uint32_t members, uint32_t workers)
         slot->owner = (uint8_t)(i % members);
         slot->worker = (uint8_t)(i % workers);
         slot->epoch = map->version;
-        slot->generation = 1;
+        slot->generation = slot->genesis = 1;
     }
 }
 
@@ -136,7 +137,7 @@ START_TEST(the_largest_map_fits)
     own_all(map, MAP_MEMBERS_MAX, MAP_WORKERS_MAX);
     for (uint32_t i = 0; i < MAP_SLOTS_MAX; i++) {
         struct map_slot *slot = &map->slots[i];
-        slot->epoch = slot->generation = UINT64_MAX - 1;
+        slot->epoch = slot->generation = slot->genesis = UINT64_MAX - 1;
         slot->target = (uint8_t)((slot->owner + 1) % MAP_MEMBERS_MAX);
         slot->target_worker = MAP_WORKERS_MAX - 1;
         slot->move = UINT64_MAX;
@@ -178,6 +179,8 @@ START_TEST(what_is_no_map_is_refused)
     WRONG(map->members[2].workers = 0, "0 workers");
     WRONG(map->members[2].workers = MAP_WORKERS_MAX + 1, "65 workers");
     WRONG(map->members[2].incarnation = 0, "no incarnation");
+    WRONG(map->members[2].since = 0, "no incarnation, or of no version");
+    WRONG(map->members[2].since = 8, "no incarnation, or of no version");
     WRONG(map->members[2].incarnation = 1000, "another one has its incarnation");
     WRONG(memcpy(map->members[2].name, "node-0", 7), "two members of the name node-0");
     WRONG(memcpy(map->members[2].name, "a/b", 4), "a member's name");
@@ -191,7 +194,9 @@ START_TEST(what_is_no_map_is_refused)
     WRONG(map->slots[3].epoch = 8, "slot 3: epoch 8 in version 7");
     WRONG(map->slots[3].epoch = 0, "slot 3: epoch 0");
     WRONG(map->slots[3].generation = 0, "slot 3: generation 0");
-    WRONG(map->slots[3].generation = 8, "slot 3: generation 8");
+    WRONG(map->slots[3].generation = 2, "slot 3: generation 2, of version 1");
+    WRONG(map->slots[3].genesis = 8, "slot 3: generation 1, of version 8");
+    WRONG(map->slots[3].genesis = 0, "slot 3: generation 1, of version 0");
     WRONG(map->slots[5].target = 4, "slot 5: it moves to 4");
     WRONG(map->slots[5].target = 9, "slot 5: it moves to 9");
     WRONG(map->slots[5].target_worker = 2, "worker 2: it cannot");
@@ -249,9 +254,15 @@ static void column_short(S4__Cluster__Map *message)
     message->n_epochs--;
 }
 
+static void column_absent(S4__Cluster__Map *message)
+{
+    message->n_geneses = 0;
+}
+
 static void column_none(S4__Cluster__Map *message)
 {
-    message->n_owners = message->n_workers = message->n_epochs = message->n_generations = 0;
+    message->n_owners = message->n_workers = message->n_epochs = message->n_generations =
+        message->n_geneses = 0;
 }
 
 static void owner_beyond(S4__Cluster__Map *message)
@@ -275,6 +286,7 @@ START_TEST(what_bytes_say_is_checked)
     wrong_message(index_beyond, S4_CORRUPT, "the index 32: there is no such");
     wrong_message(index_twice, S4_CORRUPT, "the index 0: there is one already");
     wrong_message(column_short, S4_CORRUPT, "a map of 64 slots, with columns");
+    wrong_message(column_absent, S4_CORRUPT, "a map of 64 slots, with columns");
     wrong_message(column_none, S4_CORRUPT, "a map of 0 slots");
     wrong_message(owner_beyond, S4_CORRUPT, "slot 9: owner 33");
     wrong_message(worker_beyond, S4_CORRUPT, "slot 9: owner 1, worker 64");

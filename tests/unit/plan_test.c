@@ -93,15 +93,15 @@ static void check_slot(const struct world *world, uint32_t number)
     bool handed =
         a->target != MAP_NOBODY && b->owner == a->target && a->generation == b->generation;
     bool empty = b->generation == a->generation + 1;
-    if (a->owner == b->owner && !empty) {
-        SUITE_SAME(true, a->epoch == b->epoch && a->generation == b->generation &&
-                             a->worker == b->worker);
-    } else if (b->owner == MAP_NOBODY) {
-        SUITE_SAME(true, a->generation == b->generation);
-    } else {
+    bool called_off = a->owner == b->owner && a->target != MAP_NOBODY && b->target == MAP_NOBODY;
+    bool changed = a->owner != b->owner || empty || called_off;
+    SUITE_SAME(b->epoch, changed ? next->version : a->epoch);
+    SUITE_SAME(b->genesis, empty ? next->version : a->genesis);
+    if (!changed)
+        SUITE_SAME(b->worker, a->worker);
+    if (a->owner != b->owner && b->owner != MAP_NOBODY)
         SUITE_SAME(true, handed != empty);
-        SUITE_SAME(true, b->epoch == next->version && b->epoch > a->epoch);
-    }
+    SUITE_SAME(true, empty || a->generation == b->generation);
     /* empty: exactly when there was no owner, or the owner is dead and nobody took over from it */
     bool orphan = a->owner == MAP_NOBODY || !lives(world, &map->members[a->owner]);
     SUITE_SAME(true, !empty || orphan);
@@ -123,7 +123,10 @@ static void check_step(const struct world *world)
         if (map_member_exists(next, i))
             SUITE_SAME(true, lives(world, &next->members[i]));
         if (map_member_exists(map, i) && map_member_exists(next, i))
-            SUITE_SAME(true, map->members[i].incarnation == next->members[i].incarnation);
+            SUITE_SAME(true, map->members[i].incarnation == next->members[i].incarnation &&
+                                 map->members[i].since == next->members[i].since);
+        else if (map_member_exists(next, i))
+            SUITE_SAME(next->members[i].since, next->version);
     }
     for (uint32_t i = 0; i < next->n_slots; i++) {
         check_slot(world, i);
@@ -509,7 +512,9 @@ START_TEST(a_move_ends_well_or_is_taken_back)
     ck_assert(step(&world, true));
     ck_assert_uint_eq(world.result.failed_slot, number);
     ck_assert_uint_eq(map_moving(world.map), MAP_SLOTS_MAX);
-    ck_assert_uint_eq(world.map->slots[number].epoch, before->slots[number].epoch);
+    ck_assert_uint_eq(world.map->slots[number].owner, before->slots[number].owner);
+    ck_assert_uint_eq(world.map->slots[number].epoch,
+                      world.map->version); /* a change of owner too */
     /* next time another goes first */
     world.options.avoid_slot = number;
     ck_assert(step(&world, true));
