@@ -26,6 +26,7 @@
 #define ENGINE_FLUSH_US_DEFAULT    150
 #define ENGINE_MEMORY_SOFT_DEFAULT (256 * MIB)
 #define ENGINE_MEMORY_HARD_DEFAULT (2048 * MIB)
+#define ENGINE_REMOTE_WAITING      16    /* blocks for other nodes, before sources wait */
 #define ENGINE_POOL_THREADS        2     /* of requests */
 #define ENGINE_REQUESTS_MAX        4096  /* outstanding, per app */
 #define ENGINE_PRODUCERS_MAX       16384 /* per partition, whose last batch is remembered */
@@ -39,6 +40,10 @@ struct engine_remote {
     void (*send)(void *user, const char *app, uint64_t schema, struct block *block);
     /* Adds what the other nodes have begun and ended (engine_flight), so that a drain sees all. */
     void (*flight)(void *user, const char *app, uint64_t *begun, uint64_t *ended);
+    /* Blocks that cannot leave yet, because the other nodes give no credit or the network is
+     * slower: sources wait for them. When there are no more than half of ENGINE_REMOTE_WAITING
+     * again, engine_credit is called. Any thread. NULL: there are none. */
+    uint32_t (*waiting)(void *user);
     void *user;
 };
 
@@ -156,6 +161,8 @@ struct engine_arrival {
 s4_status engine_arrived(struct engine *engine, const char *app_name, uint64_t schema,
                          struct block **block, const struct engine_arrival *arrival,
                          struct diag *diag) MUST_USE;
+/* Sources may go on; see engine_remote.waiting. Any thread. */
+void engine_credit(struct engine *engine);
 /* Adds this node's counts of blocks begun and ended; any thread. */
 void engine_flight(const struct engine *engine, const char *name, uint64_t *begun, uint64_t *ended);
 struct block_pool *engine_pool(struct engine *engine);

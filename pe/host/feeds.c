@@ -131,6 +131,14 @@ bool host_has_credit(const struct host_app *app)
                                              soft / HOST_COPIED_PART / apps;
 }
 
+/* Blocks for other nodes are in nobody's queue here, and what is held until it is applied there is
+ * no reason to wait: a slow slot would hold all sources up. */
+static bool remote_has_credit(const struct engine *engine)
+{
+    const struct engine_remote *remote = engine->options.remote;
+    return !remote || !remote->waiting || remote->waiting(remote->user) < ENGINE_REMOTE_WAITING;
+}
+
 static bool feed_has_credit(const struct feed_entry *entry)
 {
     const struct host_app *app = entry->feeder.app;
@@ -139,7 +147,7 @@ static bool feed_has_credit(const struct feed_entry *entry)
     if (atomic_load_explicit(&app->paused, memory_order_relaxed) ||
         atomic_load_explicit(&app->queued, memory_order_relaxed) >= host_feed_window(app->engine))
         return false;
-    return host_has_credit(app);
+    return remote_has_credit(app->engine) && host_has_credit(app);
 }
 
 static void close_feed(struct feed_entry *entry, s4_status status)
@@ -281,6 +289,11 @@ void host_feeds_wake(struct engine *engine)
         inbox_wake(&engine->feed_inbox);
     else
         worker_wake(engine->workers[0].actor);
+}
+
+void engine_credit(struct engine *engine)
+{
+    host_feeds_wake(engine);
 }
 
 static s4_status add_feed(struct engine *engine, struct host_app *app, struct host_stream *stream,

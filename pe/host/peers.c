@@ -28,6 +28,9 @@ struct peers {
     struct engine **others;       /* owned array; NULL: none known */
     uint32_t *route;              /* peer per node */
     _Atomic(struct item *) items; /* newest first; release in push pairs with acquire in take */
+    _Atomic uint32_t handed;      /* blocks among them */
+    _Atomic uint32_t unsent;      /* blocks that net holds without credit */
+    _Atomic bool full;            /* a source waits; with these two sequentially consistent */
     _Atomic bool failed;          /* release after `fault` is written */
     char fault[DIAG_TEXT_MAX];
 };
@@ -79,6 +82,7 @@ static void send_block(void *user, const char *app, uint64_t schema, struct bloc
     item->block = block;
     item->schema = schema;
     snprintf(item->app, sizeof item->app, "%s", app);
+    atomic_fetch_add(&peers->handed, 1);
     push(peers, item);
 }
 
@@ -99,6 +103,23 @@ static void taken(void *user, const uint64_t token[2])
 static void applied(void *user, const uint64_t token[2])
 {
     push_token(user, ITEM_APPLIED, token);
+}
+
+static uint32_t count_waiting(const struct peers *peers)
+{
+    return atomic_load(&peers->handed) + atomic_load(&peers->unsent);
+}
+
+/* A source that has to wait says so, and looks once more: either it sees that less waits now, or
+ * the stepping thread, which looks for `full` after every change, wakes it. */
+static uint32_t waiting(void *user)
+{
+    struct peers *peers = user;
+    uint32_t n = count_waiting(peers);
+    if (n < ENGINE_REMOTE_WAITING)
+        return n;
+    atomic_store(&peers->full, true);
+    return count_waiting(peers);
 }
 
 static void flight(void *user, const char *app, uint64_t *begun, uint64_t *ended)
@@ -137,6 +158,7 @@ static void step_block(struct peers *peers, struct item *item)
     uint32_t node = block->worker / peers->workers;
     uint32_t lane = net_lane((uint16_t)(peers->node * peers->workers), block->worker);
     struct diag diag = { 0 };
+    atomic_fetch_sub(&peers->handed, 1);
     s4_status status =
         net_send(peers->net, peers->route[node], lane, item->app, item->schema, &item->block);
     if (status == S4_OK)
@@ -171,10 +193,22 @@ static bool step_items(struct peers *peers)
     return any;
 }
 
+/* Tells sources what waits, and wakes them when it has become little. */
+static void mind_sources(struct peers *peers)
+{
+    atomic_store(&peers->unsent, (uint32_t)net_counters(peers->net).out.frames_waiting);
+    if (!atomic_load(&peers->full) || count_waiting(peers) > ENGINE_REMOTE_WAITING / 2)
+        return;
+    atomic_store(&peers->full, false);
+    engine_credit(peers->engine);
+}
+
 bool peers_step(struct peers *peers)
 {
     bool any = step_items(peers);
     any |= net_step(peers->net, STEP_MESSAGES);
+    if (any)
+        mind_sources(peers);
     return any;
 }
 
@@ -185,7 +219,9 @@ s4_status peers_create(uint32_t nodes, uint32_t node, uint32_t workers, struct p
     struct peers *made = mem_zalloc(sizeof *made);
     if (!made)
         return S4_NO_MEMORY;
-    made->remote = (struct engine_remote){ .send = send_block, .flight = flight, .user = made };
+    made->remote = (struct engine_remote){
+        .send = send_block, .flight = flight, .waiting = waiting, .user = made
+    };
     made->nodes = nodes;
     made->node = node;
     made->workers = workers;

@@ -3,6 +3,7 @@
 #include "tests/support/suite.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/record/block.h"
 #include "runtime/text/json.h"
 #include "tests/support/loads_app.h"
 #include "tests/support/rig.h"
@@ -123,6 +124,50 @@ START_TEST(a_slow_pe_holds_its_source_back)
     ck_assert_uint_gt(most, soft / 2); /* it was slow */
     ck_assert_uint_le(most, soft + STEP_EVENTS * EVENT_BYTES + 8 * BLOCK_SIZE);
     ck_assert_uint_eq(rig.alarms, 0);
+    rig_stop(&rig);
+}
+END_TEST
+
+/* The way to another node, which takes nothing. */
+static uint32_t blocks_waiting, blocks_sent;
+
+static void wait_outside(void *user, const char *app, uint64_t schema, struct block *block)
+{
+    block_release(block);
+    blocks_waiting++;
+    blocks_sent++;
+}
+
+static uint32_t count_outside(void *user)
+{
+    return blocks_waiting;
+}
+
+START_TEST(what_other_nodes_do_not_take_holds_sources_back)
+{
+    static const struct engine_remote remote = { .send = wait_outside, .waiting = count_outside };
+    struct rig_options options = {
+        .app = &s4_plugin, .block_size = BLOCK_SIZE, .remote = &remote, .nodes = 2
+    };
+    uint32_t per_step = STEP_EVENTS * EVENT_BYTES / BLOCK_SIZE + 1;
+    struct loads_feed f;
+    rig_start(&rig, &options);
+    feed_open(&f, "loads", "plain", 100000, 1000, 0);
+    for (uint32_t round = 1; !f.closed && round < 1000; round++) {
+        uint32_t before = blocks_sent;
+        for (int i = 0; i < 100; i++) {
+            engine_step(rig.engine);
+            clock_sim_advance(&rig.clock, 10);
+        }
+        uint32_t sent = blocks_sent - before;
+        ck_assert_uint_le(sent, ENGINE_REMOTE_WAITING + per_step);
+        ck_assert(f.closed || sent >= ENGINE_REMOTE_WAITING);
+        blocks_waiting = 0;
+        engine_credit(rig.engine);
+    }
+    ck_assert(f.closed);
+    ck_assert_uint_gt(blocks_sent, 10 * ENGINE_REMOTE_WAITING);
+    writer_fini(&f.writer);
     rig_stop(&rig);
 }
 END_TEST
@@ -272,6 +317,7 @@ Suite *suite_build(void)
 {
     Suite *suite = suite_create("overload");
     suite_add(suite, "slow", a_slow_pe_holds_its_source_back, 60);
+    suite_add(suite, "remote", what_other_nodes_do_not_take_holds_sources_back, 20);
     suite_add(suite, "shed", a_stream_that_sheds_counts_what_it_sheds, 60);
     suite_add(suite, "fans", fans_of_ten_thousand_stay_within_a_bound, 60);
     suite_add(suite, "cycle", a_cycle_with_gain_1_runs_on, 60);
