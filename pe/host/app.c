@@ -119,7 +119,7 @@ static s4_status list_routes(struct host_app *app, uint32_t i)
     if (s->n_routes == 1 && !app->event_time) {
         const struct host_simple simple = { s->type->descriptor, s->routes[0] };
         app->emits[i] = simple;
-        if (simple.route->kind == ROUTE_KEYED && simple.route->spec.text_required)
+        if (simple.route->kind == ROUTE_KEYED && simple.route->spec.one)
             app->source_emits[i] = simple;
     }
     s->intake = (struct intake_stream){

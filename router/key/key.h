@@ -39,7 +39,7 @@ struct key_spec {
     struct key_part parts[KEY_PARTS_MAX];
     /* The commonest key by far, one text of the event itself: its image offset; else FIELD_NONE. */
     uint32_t text_offset;
-    bool text_required; /* and it is a required attribute: every event has exactly one key */
+    bool one; /* that, or the next one, and a required attribute: every event has just one key */
     const struct field *number; /* the next one, one number of the event itself; else NULL */
     bool repeated;              /* some part is */
 };

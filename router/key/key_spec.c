@@ -83,11 +83,14 @@ s4_status key_spec_compile(const struct type *type, const char *text, struct key
     const struct key_part *only = &made.parts[0];
     const struct field *leaf = only->path[0];
     bool plain = made.n_parts == 1 && only->depth == 1 && !only->repeated && leaf->oneof < 0;
-    if (plain && only->number)
+    bool required = leaf->label == PROTOBUF_C_LABEL_REQUIRED;
+    if (plain && only->number) {
         made.number = leaf;
+        made.one = required;
+    }
     if (plain && leaf->type == PROTOBUF_C_TYPE_STRING && !leaf->has_default) {
         made.text_offset = leaf->offset;
-        made.text_required = leaf->label == PROTOBUF_C_LABEL_REQUIRED;
+        made.one = required;
     }
     *spec = made;
     return S4_OK;
