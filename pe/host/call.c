@@ -28,6 +28,8 @@ static void outputs_end(struct host_ctx *ctx, bool commit)
         uint32_t i = (uint32_t)__builtin_ctzll(ctx->outputs);
         ctx->outputs &= ctx->outputs - 1;
         struct host_output_state *state = &ctx->partition->outputs[i];
+        if (UNLIKELY(state->tails != NULL))
+            host_tails_call_end(state->tails, commit);
         if (state->table && commit)
             table_commit(state->table);
         else if (state->table)
@@ -139,6 +141,8 @@ void host_dead_letter(struct host_ctx *ctx, const struct record *record,
     if (deadletter_row(app->dead_codec, &letter, &ctx->worker->row, &row) != S4_OK ||
         rowlog_append(ctx->partition->dead, ctx->partition->now_us, &row) != S4_OK)
         count_add(&counters->dropped, 1);
+    else if (UNLIKELY(ctx->partition->dead_tails != NULL))
+        host_tails_dead(ctx->partition, &row);
     rowlog_commit(ctx->partition->dead);
     buffer_fini(&key);
 }

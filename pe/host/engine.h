@@ -12,6 +12,7 @@
 #include "pe/bundle/bundle.h"
 #include "pe/host/plugin.h"
 #include "pe/output/query.h"
+#include "pe/output/tail.h"
 #include "router/intake/feed.h"
 #include "runtime/actor/pool.h"
 #include "runtime/base/clock.h"
@@ -176,6 +177,22 @@ struct block_pool *engine_pool(struct engine *engine);
 typedef void pins_done(void *user, s4_status status, struct query_pins *pins);
 s4_status engine_pin(struct engine *engine, const char *app_name, const char *name, const char *key,
                      pins_done *done, void *user, struct diag *diag) MUST_USE;
+
+/* Follows an output from now on, in every partition of this node (each between two runs); then
+ * `done` gets the tail, the caller's to read on any one thread and to tail_close. It may outlive
+ * the app and the engine; TAIL_ENDED comes when the app is undeployed or the engine ends. */
+struct engine_tail_options {
+    const char *key;          /* as in tail_options */
+    const char *prefix;       /* the same */
+    bool kept;                /* the rows that are there come first */
+    size_t bytes_max;         /* of each worker's queue, a multiple of 8; 0: TAIL_BYTES_DEFAULT */
+    void (*wake)(void *user); /* as in tail_options */
+    void *user;
+};
+typedef void tail_done(void *user, s4_status status, struct tail *tail);
+s4_status engine_tail(struct engine *engine, const char *app_name, const char *name,
+                      const struct engine_tail_options *options, tail_done *done, void *user,
+                      struct diag *diag) MUST_USE;
 
 /* Asks the living instance of a key through its query callback. The key is text parts, as a person
  * writes them ("alice" or "alice,7"). The reply is a value of the class's reply type, valid during

@@ -246,6 +246,7 @@ struct host_app {
 struct host_output_state {
     struct table *table; /* one of the two */
     struct rowlog *log;
+    struct tails *tails; /* who follows it; NULL: nobody */
 };
 
 struct host_partition {
@@ -264,6 +265,7 @@ struct host_partition {
     struct host_output_state *outputs;
     uint64_t astray; /* bit per output that has had rows of other slots' keys */
     struct rowlog *dead;
+    struct tails *dead_tails;
     struct links_in links_in;
     uint32_t *links_out; /* per destination slot */
     uint32_t next_id;    /* of this millisecond */

@@ -16,6 +16,8 @@ struct host_app *host_app_of(const struct engine *engine, uint16_t number);
 struct host_app *host_app_find(const struct engine *engine, const char *name);
 const struct host_output *host_output_find(const struct host_app *app, const char *name,
                                            uint32_t *number);
+/* S4_NOT_FOUND, with what may have been meant (pin.c). */
+s4_status host_no_output(const struct host_app *app, const char *name, struct diag *diag);
 struct host_prototype *host_prototype_find(const struct host_app *app, const char *name);
 
 /* ---- engine.c, deploy.c -------------------------------------------------------------------- */

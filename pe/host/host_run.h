@@ -218,6 +218,23 @@ void host_emit_failed(struct host_ctx *ctx);
 uint64_t host_heap_clear(const struct host_prototype *prototype, struct instances *table,
                          struct instance *instance);
 
+/* ---- tail.c: an output that somebody follows, which is rare --------------------------------- */
+
+/* Publishes to a table, and offers the row and those that it made room from. */
+s4_status host_tails_publish(struct host_partition *partition, struct host_output_state *state,
+                             const struct key_at *key, const char *bytes,
+                             const struct value *row) MUST_USE;
+/* A row that was appended to a log; rows that a table lost, by the changes from this one on. */
+void host_tails_append(struct host_partition *partition, struct host_output_state *state,
+                       const struct value *row);
+void host_tails_removed(struct host_partition *partition, struct host_output_state *state,
+                        uint32_t change);
+void host_tails_call_end(struct tails *tails, bool commit);
+void host_tails_dead(struct host_partition *partition, const struct value *row);
+void host_tails_sweep(struct host_partition *partition);
+/* The partition goes, or its state is another from now on: whoever follows it hears of no more. */
+void host_tails_end(struct host_partition *partition);
+
 struct host_loader {
     const char *at;
     const char *end;

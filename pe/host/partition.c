@@ -107,6 +107,7 @@ static void destroy_parts(struct host_partition *p)
     for (uint32_t i = 0; p->tables && i < p->app->n_prototypes; i++)
         if (p->tables[i].entry_size)
             destroy_instances(p, i);
+    host_tails_end(p);
     for (uint32_t i = 0; p->outputs && i < p->app->n_outputs; i++) {
         table_destroy(p->outputs[i].table);
         rowlog_destroy(p->outputs[i].log);

@@ -95,7 +95,7 @@ static uint32_t count_partitions(const struct host_app *app)
     return n;
 }
 
-static s4_status no_output(const struct host_app *app, const char *name, struct diag *diag)
+s4_status host_no_output(const struct host_app *app, const char *name, struct diag *diag)
 {
     const char *names[HOST_OUTPUTS_MAX + 1];
     size_t n = 0;
@@ -162,7 +162,7 @@ s4_status engine_pin(struct engine *engine, const char *app_name, const char *na
     uint32_t number = HOST_OUTPUTS_MAX;
     const struct host_output *output = host_output_find(app, name, &number);
     if (!output && strcmp(name, HOST_DEAD_LETTERS) != 0)
-        return no_output(app, name, diag);
+        return host_no_output(app, name, diag);
     struct pin_op *op = mem_zalloc(sizeof *op);
     if (!op)
         return diag_set(diag, S4_NO_MEMORY, "out of memory");

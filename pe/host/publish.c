@@ -46,13 +46,19 @@ static s4_status publish_row(struct host_ctx *ctx, const struct host_output *out
 {
     struct value value;
     TRY(row_encode(output->codec, row, &ctx->worker->row, &value));
-    if (!output->table)
-        return rowlog_append(state->log, ctx->partition->now_us, &value);
+    if (!output->table) {
+        TRY(rowlog_append(state->log, ctx->partition->now_us, &value));
+        if (UNLIKELY(state->tails != NULL))
+            host_tails_append(ctx->partition, state, &value);
+        return S4_OK;
+    }
     const struct key_at *key;
     TRY(row_key(ctx, output, row, &key));
     note_place(ctx, (uint32_t)(output - ctx->app->outputs), key->hash);
-    return table_publish(state->table, key->hash, keys_bytes(&ctx->worker->keys, key), key->len,
-                         &value);
+    const char *bytes = keys_bytes(&ctx->worker->keys, key);
+    if (LIKELY(!state->tails))
+        return table_publish(state->table, key->hash, bytes, key->len, &value);
+    return host_tails_publish(ctx->partition, state, key, bytes, &value);
 }
 
 s4_status host_publish(s4_ctx *pub, const s4_output *handle, const ProtobufCMessage *row)
@@ -85,9 +91,13 @@ s4_status host_unpublish(s4_ctx *pub, const s4_output *handle, const ProtobufCMe
     ctx->outputs |= UINT64_C(1) << number;
     ctx->touched |= HOST_TOUCHED;
     const struct key_at *key;
+    struct host_output_state *state = &ctx->partition->outputs[number];
+    uint32_t changes = table_changes(state->table);
     s4_status status = row_key(ctx, output, row, &key);
     if (status == S4_OK)
-        status = table_unpublish(ctx->partition->outputs[number].table, key->hash,
-                                 keys_bytes(&ctx->worker->keys, key), key->len);
+        status =
+            table_unpublish(state->table, key->hash, keys_bytes(&ctx->worker->keys, key), key->len);
+    if (UNLIKELY(state->tails != NULL))
+        host_tails_removed(ctx->partition, state, changes);
     return status == S4_OK ? S4_OK : output_failed(ctx, output, status, "unpublish from");
 }

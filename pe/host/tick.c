@@ -196,6 +196,7 @@ static void sweep_one(struct host_worker *worker, struct host_app *app)
             rowlog_sweep(p->outputs[i].log);
     }
     rowlog_sweep(p->dead);
+    host_tails_sweep(p);
 }
 
 static uint64_t tick_app(struct host_worker *worker, struct host_app *app, uint64_t now_us)

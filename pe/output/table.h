@@ -52,6 +52,12 @@ void table_prefetch_row(const struct table *table, uint64_t hash);
 void table_commit(struct table *table);
 void table_rollback(struct table *table);
 
+/* Changes of the running call, so far; and whether the one with this number removed a row, dropped
+ * or unpublished, which is borrowed until the next change. */
+uint32_t table_changes(const struct table *table);
+struct table_row;
+bool table_removed(const struct table *table, uint32_t change, struct table_row *row);
+
 /* The row of a key, borrowed until the next change; false if there is none. */
 bool table_find(const struct table *table, uint64_t hash, const void *key, size_t key_len,
                 struct value *row);

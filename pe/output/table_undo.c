@@ -113,6 +113,20 @@ void table_rollback_to(struct table *table, uint32_t mark)
     }
 }
 
+uint32_t table_changes(const struct table *table)
+{
+    return table->n_undo;
+}
+
+bool table_removed(const struct table *table, uint32_t change, struct table_row *row)
+{
+    const struct undo *undo = &table->undo[change];
+    if (undo->kind != UNDO_DROP && undo->kind != UNDO_UNPUBLISH)
+        return false;
+    *row = row_of_slot(table->type, table->head, slab_at(&table->slab, undo->ref));
+    return true;
+}
+
 /* Gives back the slot that a committed change left. */
 static void free_left(struct table *table, const struct undo *undo)
 {
