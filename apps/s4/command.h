@@ -60,6 +60,7 @@ int command_query(int argc, char **argv);
 int command_run(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_stop(int argc, char **argv);
+int command_tail(int argc, char **argv);
 int command_undeploy(int argc, char **argv);
 int command_version(int argc, char **argv);
 

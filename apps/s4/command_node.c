@@ -210,7 +210,7 @@ static long patience_ms(const struct node *node)
 {
     if (node->n_held_back)
         return NODE_RETRY_MS;
-    return node->n_requests ? NODE_SIGN_US / 2000 : -1;
+    return node->n_requests || node->n_tails ? NODE_SIGN_US / 2000 : -1;
 }
 
 static int run(struct node *node)
@@ -232,6 +232,7 @@ static int run(struct node *node)
             node_try_again(node);
         take_alarms(node);
         tell_waiting(node);
+        node_tails_step(node, clock_real.mono_us(&clock_real));
         step_stop(node);
         if (alarms_has_fault(&node->alarms))
             return EXIT_FAILED;
@@ -299,6 +300,7 @@ static void end(struct node *node)
     }
     ending_join(&ending);
     take_alarms(node);
+    node_tails_end(node);
     answer_all(node);
     for (size_t i = 0; i < ENGINE_APPS_MAX; i++)
         bundle_release(node->apps[i].bundle);

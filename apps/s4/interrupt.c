@@ -29,18 +29,32 @@ bool interrupt_came(void)
     return came != 0;
 }
 
-ssize_t interrupt_read(int fd, void *room, size_t size)
+/* poll, unless a signal came: none may come between the look and the wait. */
+static int wait_for(struct pollfd *input, nfds_t n, const struct timespec *limit)
 {
     sigset_t before, both;
     sigemptyset(&both);
     sigaddset(&both, SIGINT);
     sigaddset(&both, SIGTERM);
-    struct pollfd input = { .fd = fd, .events = POLLIN };
-    pthread_sigmask(SIG_BLOCK, &both, &before); /* none may come between the look and the wait */
-    int ready = came ? 0 : ppoll(&input, 1, NULL, &before);
+    pthread_sigmask(SIG_BLOCK, &both, &before);
+    int ready = came ? 0 : ppoll(input, n, limit, &before);
     int error = errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = error;
+    return ready;
+}
+
+void interrupt_wait(uint64_t us)
+{
+    struct timespec limit = { .tv_sec = (time_t)(us / 1000000),
+                              .tv_nsec = (long)(us % 1000000) * 1000 };
+    wait_for(NULL, 0, &limit);
+}
+
+ssize_t interrupt_read(int fd, void *room, size_t size)
+{
+    struct pollfd input = { .fd = fd, .events = POLLIN };
+    int ready = wait_for(&input, 1, NULL);
     if (came)
         return 0;
     return ready < 0 ? -1 : read(fd, room, size);

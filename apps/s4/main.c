@@ -19,6 +19,7 @@ const struct command commands[] = {
     { "undeploy", "stop an app and take it from a node", command_undeploy },
     { "inject", "send events to a stream of an app", command_inject },
     { "query", "read an output, or ask an instance", command_query },
+    { "tail", "follow an output", command_tail },
     { "status", "show what a node does", command_status },
     { "drain", "wait until nothing is in flight", command_drain },
     { "stop", "drain a node and end it", command_stop },

@@ -26,10 +26,12 @@
 
 #define NODE_REQUESTS_MAX  1024        /* under way, of all clients */
 #define NODE_WAITING_BYTES (256 * MIB) /* of batches that wait for memory; more are refused */
+#define NODE_TAILS_MAX     64          /* live subscriptions, of all clients */
 #define NODE_SIGN_US       250000      /* how often a waiting client is told */
 #define NODE_RETRY_MS      5           /* how often a batch that waits for memory is tried again */
 
 struct node;
+struct node_tail;
 
 /* A deployed app. */
 struct node_app {
@@ -74,6 +76,8 @@ struct request {
     struct bundle *bundle;
     struct plugin *plugin;
 
+    struct node_tail *tail; /* of a request about one */
+
     struct request *job_next;
 };
 
@@ -106,6 +110,9 @@ struct node {
     size_t n_requests;
     size_t n_held_back;
     size_t waiting_bytes;
+    struct node_tail *tails; /* node_tail.c */
+    size_t n_tails;
+    uint64_t last_tail; /* the number of the newest */
     struct alarms alarms;
     enum node_stop stop;
     bool stopped_by_signal;
@@ -128,6 +135,8 @@ void node_place_leave(struct node *node);
 void node_serve(struct node *node, zmq_msg_t *peer, const void *bytes, size_t size);
 void node_finish(struct node *node, struct request *request); /* its done came */
 bool node_sources_open(struct node *node, const char *app);   /* NULL: of any */
+/* The app, or NULL and the request is answered. */
+struct node_app *node_app_of(struct node *node, struct request *request, const char *name);
 /* Requests held back: tries them again. */
 void node_try_again(struct node *node);
 
@@ -135,6 +144,15 @@ void node_try_again(struct node *node);
 void node_inject(struct node *node, struct request *request);
 void node_inject_again(struct node *node, struct request *request);
 void node_inject_finish(struct node *node, struct request *request);
+
+/* node_tail.c. False: the request is of another kind. */
+bool node_tail_serve(struct node *node, struct request *request) MUST_USE;
+bool node_tail_finish(struct request *request) MUST_USE; /* its done came */
+void node_tail_pack(struct request *request);            /* job thread */
+/* Reads what was woken, and drops whose client has gone. */
+void node_tails_step(struct node *node, uint64_t now_us);
+/* The engine has stopped: whoever waits is told the rest and the end. */
+void node_tails_end(struct node *node);
 
 /* node_jobs.c; done is for any thread. */
 void node_jobs_start(struct node *node);

@@ -80,6 +80,9 @@ static void run_job(struct request *request)
     case S4__CONTROL__REQUEST__WHAT_GET_STATUS:
         node_status_pack(request);
         break;
+    case S4__CONTROL__REQUEST__WHAT_TAIL_NEXT:
+        node_tail_pack(request);
+        break;
     default:
         node_rows_pack(request);
     }

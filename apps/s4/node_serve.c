@@ -27,8 +27,7 @@ bool node_sources_open(struct node *node, const char *app)
     return false;
 }
 
-/* The app, or NULL and the request is answered. */
-static struct node_app *app_of(struct node *node, struct request *request, const char *name)
+struct node_app *node_app_of(struct node *node, struct request *request, const char *name)
 {
     struct node_app *app = find_app(node, name);
     if (app && !app->closing)
@@ -157,6 +156,8 @@ void node_finish(struct node *node, struct request *request)
     default:
         break;
     }
+    if (node_tail_finish(request))
+        return;
     if (request->packed || request->status != S4_OK) {
         struct node_app *kept = request->message->what_case == S4__CONTROL__REQUEST__WHAT_UNDEPLOY
                                     ? find_app(node, request->message->undeploy->app)
@@ -232,7 +233,7 @@ static void serve_query(struct node *node, struct request *request)
 {
     const S4__Control__Query *query = request->message->query;
     struct diag diag = { 0 };
-    struct node_app *app = app_of(node, request, query->app);
+    struct node_app *app = node_app_of(node, request, query->app);
     if (!app)
         return;
     request->bundle = bundle_hold(app->bundle); /* the pins' type lies there */
@@ -246,7 +247,7 @@ static void serve_ask(struct node *node, struct request *request)
 {
     const S4__Control__Ask *ask = request->message->ask;
     struct diag diag = { 0 };
-    if (app_of(node, request, ask->app))
+    if (node_app_of(node, request, ask->app))
         unless_ok(
             request,
             engine_ask(node->engine, ask->app, ask->prototype, ask->key, answered, request, &diag),
@@ -257,7 +258,7 @@ static void serve_count(struct node *node, struct request *request)
 {
     const S4__Control__Count *count = request->message->count;
     struct diag diag = { 0 };
-    if (app_of(node, request, count->app))
+    if (node_app_of(node, request, count->app))
         unless_ok(request,
                   engine_count(node->engine, count->app, count->prototype, counted, request, &diag),
                   &diag);
@@ -275,7 +276,7 @@ static void start_drain(struct node *node, struct request *request)
 static void serve_drain(struct node *node, struct request *request)
 {
     const S4__Control__Drain *drain = request->message->drain;
-    if (drain->app && !app_of(node, request, drain->app))
+    if (drain->app && !node_app_of(node, request, drain->app))
         return;
     if (drain->finish)
         engine_feed_cancel(node->engine, drain->app);
@@ -299,6 +300,8 @@ static bool is_asked(const struct node *node, const char *app)
             asked = message->ask->app;
         else if (message->what_case == S4__CONTROL__REQUEST__WHAT_COUNT)
             asked = message->count->app;
+        else if (message->what_case == S4__CONTROL__REQUEST__WHAT_TAIL)
+            asked = message->tail->app;
         if (asked && strcmp(asked, app) == 0)
             return true;
     }
@@ -320,7 +323,7 @@ static void drop_held_back(struct node *node, const char *app)
 static void serve_undeploy(struct node *node, struct request *request)
 {
     const char *name = request->message->undeploy->app;
-    struct node_app *app = app_of(node, request, name);
+    struct node_app *app = node_app_of(node, request, name);
     if (!app)
         return;
     app->closing = true;
@@ -398,7 +401,7 @@ static void serve(struct node *node, struct request *request)
         serve_undeploy(node, request);
         return;
     case S4__CONTROL__REQUEST__WHAT_INJECT:
-        if (app_of(node, request, request->message->inject->app))
+        if (node_app_of(node, request, request->message->inject->app))
             node_inject(node, request);
         return;
     case S4__CONTROL__REQUEST__WHAT_QUERY:
@@ -420,7 +423,8 @@ static void serve(struct node *node, struct request *request)
         serve_stop(node, request);
         return;
     default:
-        request_fail(request, S4_UNSUPPORTED, "the node does not know this kind of request");
+        if (!node_tail_serve(node, request))
+            request_fail(request, S4_UNSUPPORTED, "the node does not know this kind of request");
     }
 }
 

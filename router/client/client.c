@@ -150,7 +150,7 @@ s4_status s4_client_connect(s4_client *client)
 
 void client_listen(s4_client *client)
 {
-    if (!client->call_id && !client->n_flights) {
+    if (!client->call_id && !client->n_flights && !tail_is_asked(client)) {
         client->heard_us = now_us();
         client->resent = false;
     }
@@ -164,7 +164,7 @@ static void hand_out(s4_client *client, S4__Control__Reply *reply)
         control_reply_destroy(client->reply);
         client->reply = reply;
         client->call_id = 0;
-    } else if (sign_of_life || !flight_answered(client, reply)) {
+    } else if (sign_of_life || (!flight_answered(client, reply) && !tail_answered(client, reply))) {
         control_reply_destroy(reply); /* also to a call that was given up, a batch sent twice */
     }
 }
@@ -198,8 +198,12 @@ static s4_status silent(s4_client *client)
     return nobody(client, why);
 }
 
-s4_status client_pump(s4_client *client)
+s4_status client_pump_for(s4_client *client, uint32_t wait_ms)
 {
+    zmq_pollitem_t item = { .socket = client->socket, .events = ZMQ_POLLIN };
+    /* What lies there already was said in time, however long nobody looked. */
+    if (zmq_poll(&item, 1, 0) > 0)
+        return receive(client);
     uint64_t silence = (now_us() - client->heard_us) / 1000;
     if (silence >= client->timeout_ms)
         return silent(client);
@@ -211,10 +215,15 @@ s4_status client_pump(s4_client *client)
         TRY(flights_resend(client));
     }
     uint64_t wait = (client->resent ? client->timeout_ms : client->timeout_ms / 2) - silence;
-    zmq_pollitem_t item = { .socket = client->socket, .events = ZMQ_POLLIN };
-    if (zmq_poll(&item, 1, (long)size_min(wait, LOOK_MS) + 1) < 0 && errno != EINTR)
+    wait = size_min(size_min(wait, LOOK_MS) + 1, wait_ms);
+    if (zmq_poll(&item, 1, (long)wait) < 0 && errno != EINTR)
         return diag_set(&client->diag, S4_IO, "cannot wait: %s", zmq_strerror(errno));
     return receive(client);
+}
+
+s4_status client_pump(s4_client *client)
+{
+    return client_pump_for(client, UINT32_MAX);
 }
 
 static s4_status refuse(s4_client *client, S4__Control__Reply *reply)
@@ -229,8 +238,7 @@ static s4_status refuse(s4_client *client, S4__Control__Reply *reply)
     return status;
 }
 
-s4_status client_call(s4_client *client, S4__Control__Request *request,
-                      S4__Control__Reply__WhatCase wanted, S4__Control__Reply **reply)
+s4_status client_send(s4_client *client, S4__Control__Request *request)
 {
     if (!client->connected)
         return diag_set(&client->diag, S4_STATE, "not connected");
@@ -245,6 +253,14 @@ s4_status client_call(s4_client *client, S4__Control__Request *request,
     client_listen(client);
     if (control_send(client->socket, &bytes, size, ZMQ_DONTWAIT) != S4_OK)
         return nobody(client, "it takes no more requests");
+    return S4_OK;
+}
+
+s4_status client_call(s4_client *client, S4__Control__Request *request,
+                      S4__Control__Reply__WhatCase wanted, S4__Control__Reply **reply)
+{
+    s4_status status = S4_OK;
+    TRY(client_send(client, request));
     client->call_id = request->id;
     while (client->call_id && status == S4_OK)
         status = client_pump(client);

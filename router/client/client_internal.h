@@ -44,6 +44,8 @@ struct s4_client {
     uint32_t n_flights;
     struct flight *flights; /* `window` places; owned */
 
+    struct s4_tail *tail; /* the caller's; NULL: none */
+
     S4__Control__Reply *kept; /* the texts of the last result lie here; owned */
     s4_reject rejects[CONTROL_REJECTS_MAX];
     struct diag diag;
@@ -55,9 +57,18 @@ struct s4_client {
 s4_status client_call(s4_client *client, S4__Control__Request *request,
                       S4__Control__Reply__WhatCase wanted, S4__Control__Reply **reply) MUST_USE;
 
+/* Sends a request (its id and version are set here) without waiting. */
+s4_status client_send(s4_client *client, S4__Control__Request *request) MUST_USE;
+
+/* Takes the reply if it belongs to a subscription; whether one is asked for. */
+bool tail_answered(s4_client *client, S4__Control__Reply *reply);
+bool tail_is_asked(const s4_client *client);
+
 /* Waits a little, receives at most one message and gives it to whom it belongs. S4_UNAVAILABLE: the
  * node is silent for too long. */
 s4_status client_pump(s4_client *client) MUST_USE;
+/* The same, waiting no longer than this. */
+s4_status client_pump_for(s4_client *client, uint32_t wait_ms) MUST_USE;
 
 /* Takes the reply if it belongs to a batch. */
 bool flight_answered(s4_client *client, S4__Control__Reply *reply);

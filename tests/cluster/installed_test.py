@@ -85,7 +85,8 @@ def the_readmes_app_is_so():
     assert said.count("word") >= 2 and "0 rejected" in said, said
     assert re.search(r"^hello 0.1.0 runs$", said, re.MULTILINE), said
     rows = said[said.index("0 unacknowledged"):].splitlines()
-    assert rows[1].split() == ["word", "n"] and len(rows) == 12, said
+    assert rows[1].split() == ["word", "n"] and len(rows) == 12 + 5, said
+    assert all(re.match(r'\+ {"word":"', row) for row in rows[12:]), said
 
 
 @test

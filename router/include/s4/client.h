@@ -195,6 +195,52 @@ S4_CLIENT_API size_t s4_rows_partitions(const s4_rows *rows);
 S4_CLIENT_API uint32_t s4_rows_partition(const s4_rows *rows, size_t index);
 S4_CLIENT_API uint64_t s4_rows_fresh(const s4_rows *rows, size_t index);
 
+/* ---- subscriptions ------------------------------------------------------------------------- */
+
+typedef struct s4_tail_options {
+    const char *app;
+    const char *output; /* "dead_letters": the events whose handlers failed */
+    const char *key;    /* only the row of this key, as in s4_query; NULL: all */
+    const char *prefix; /* only rows whose key starts so; NULL: all */
+    bool kept;          /* the rows that are there come first: a table's, in no order, or what a log
+                           keeps */
+} s4_tail_options;
+
+typedef enum s4_tail_kind {
+    S4_TAIL_KEPT = 1,      /* a row that was there before */
+    S4_TAIL_ROW = 2,       /* appended to a log; the row of its key from now on in a table */
+    S4_TAIL_REMOVED = 3,   /* from a table; the row as it was */
+    S4_TAIL_MISSED = 4,    /* here changes were left out, since this reader is too slow */
+    S4_TAIL_CAUGHT_UP = 5, /* all rows that were there before have come */
+    S4_TAIL_ENDED = 6,     /* the app was undeployed, or the node has stopped */
+} s4_tail_kind;
+
+typedef struct s4_tail_item {
+    s4_tail_kind kind;
+    uint32_t partition;
+    uint64_t number;  /* of the change in its partition, rising by one; of the last one missed */
+    uint64_t time_us; /* the partition's time of the change */
+    uint64_t missed;  /* S4_TAIL_MISSED: how many */
+    const char *json; /* of a row; else NULL */
+    const void *pb;
+    size_t pb_size;
+    const char *why; /* S4_TAIL_ENDED; else NULL */
+} s4_tail_item;
+
+typedef struct s4_tail s4_tail;
+
+/* Follows an output: every change from now on, in order within each partition. The node keeps a
+ * bounded number of bytes for a reader that is slow, then leaves changes out and says how many,
+ * where they were: what comes and what was missed are all. At most one per client at a time:
+ * S4_STATE. The tail is the caller's to s4_tail_destroy, before its client. */
+S4_CLIENT_USE s4_status s4_client_tail(s4_client *client, const s4_tail_options *options,
+                                       s4_tail **tail);
+/* The next item, which lies in the tail until the next call on it. S4_AGAIN: none came for
+ * `wait_ms` (0: looks only). S4_UNAVAILABLE and others: the subscription is over. */
+S4_CLIENT_USE s4_status s4_tail_next(s4_tail *tail, uint32_t wait_ms, s4_tail_item *item);
+/* Ends the subscription, without waiting for the node. NULL is fine. */
+S4_CLIENT_API void s4_tail_destroy(s4_tail *tail);
+
 /* ---- status -------------------------------------------------------------------------------- */
 
 typedef struct s4_counter {
