@@ -58,23 +58,28 @@ class Bench:
         served.add(figure)
         return taken
 
-    def calls_and_frames(self, lines, passes):
-        """System calls of two nodes in all their life, as the kernel counts them at the entry, which
-        slows nothing down as a tracer would; and the frames that were sent."""
+    def system_calls(self, *measure):
+        """Of a run of two processes in all its life, as the kernel counts them at the entry, which
+        slows nothing down as a tracer would; and what it printed."""
         out = os.path.join(self.inputs, f"perf.{os.getpid()}")
         done = subprocess.run(["perf", "stat", "-x,", "-o", out, "-e", "raw_syscalls:sys_enter",
-                               self.pair_program, "passes", lines, self.bundle("pair"), str(passes)],
+                               self.pair_program, *map(str, measure)],
                               check=True, text=True, stdout=subprocess.PIPE)
         with open(out, encoding="utf-8") as file:
             calls = int(re.search(r"^(\d+),[^,]*,raw_syscalls", file.read(), re.MULTILINE)[1])
         os.unlink(out)
-        return calls, json.loads(done.stdout)["frames"]
+        return calls, done.stdout
+
+    def calls_and_frames(self, lines, passes):
+        calls, said = self.system_calls("passes", lines, self.bundle("pair"), passes)
+        return calls, json.loads(said)["frames"]
 
     def calls_per_frame(self, count=None, keys=None):
-        """Of the steady state: what begins and ends the processes is in both runs."""
+        """Of two nodes in the steady state: what begins and ends the processes is in both runs. And
+        of R2b, which has next to nothing else."""
         lines = self.pair_lines(count, keys)
         (few, less), (many, more) = (self.calls_and_frames(lines, n) for n in (1, 3))
-        return (many - few) / (more - less)
+        return (many - few) / (more - less), self.system_calls("r2b", lines)[0] / less
 
     def instructions(self, lines, *measure):
         """All that one run executes, as callgrind counts it; measure is [name, arguments...]."""
