@@ -1,7 +1,8 @@
 /* The clock seam: real, or simulated and moved by hand. Microseconds.
  *
- * `mono_us` never goes back and has no meaning outside the process; `wall_us` counts from the Unix
- * epoch and may jump. Nothing in the engine reads a clock in another way. A clock outlives its
+ * `mono_us` never goes back and has no meaning outside the process; `boot_us` is like it, but goes on
+ * while the machine sleeps, and is the same for all processes of a machine; `wall_us` counts from the
+ * Unix epoch and may jump. Nothing in the engine reads a clock in another way. A clock outlives its
  * users; the functions may be called from any thread.
  */
 #ifndef RUNTIME_BASE_CLOCK_H
@@ -11,6 +12,7 @@
 
 struct clock {
     uint64_t (*mono_us)(const struct clock *clock);
+    uint64_t (*boot_us)(const struct clock *clock);
     uint64_t (*wall_us)(const struct clock *clock);
 };
 

@@ -39,7 +39,8 @@ extern "C" {
     X(DUPLICATE, -24, "a repeat, dropped")      \
     X(FAILED, -25, "failed")                    \
     X(REMOVE, -26, "remove this instance")      \
-    X(SHED, -27, "shed")
+    X(SHED, -27, "shed")                        \
+    X(IN_DOUBT, -28, "done or not, in doubt")
 
 typedef enum s4_status {
 #define S4_STATUS_ENUM(name, number, text) S4_##name = (number),
