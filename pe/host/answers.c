@@ -81,7 +81,7 @@ s4_status engine_ask(struct engine *engine, const char *app_name, const char *na
     query->done = done;
     query->user = user;
     s4_status status = locate(query, key, diag);
-    if (status == S4_OK && !app->partitions[query->slot])
+    if (status == S4_OK && !host_home(engine, query->slot))
         status = diag_set(diag, S4_UNAVAILABLE, "partition %u lives on another node", query->slot);
     if (status != S4_OK) {
         mem_free(query->key);
@@ -103,7 +103,7 @@ static void count_on_worker(struct host_worker *worker, struct host_app *app, vo
 {
     struct count_op *op = user;
     for (uint32_t slot = 0; slot < app->engine->map.slots; slot++) {
-        struct host_partition *p = app->partitions[slot];
+        struct host_partition *p = host_partition_at(app, slot);
         if (p && p->worker == worker)
             atomic_fetch_add(&op->count, p->tables[op->prototype].count);
     }
@@ -142,7 +142,7 @@ static void sum_on_worker(struct host_worker *worker, struct host_app *app, void
 {
     struct host_sums *sums = user;
     for (uint32_t slot = 0; slot < app->engine->map.slots; slot++) {
-        struct host_partition *p = app->partitions[slot];
+        struct host_partition *p = host_partition_at(app, slot);
         if (!p || p->worker != worker)
             continue;
         atomic_fetch_add(&sums->timers, timers_count(p->timers));
@@ -265,6 +265,7 @@ s4_status engine_status(struct engine *engine, struct engine_status *status)
         .memory_soft = engine->options.memory_soft,
         .memory_hard = engine->options.memory_hard,
         .astray = atomic_load_explicit(&engine->astray, memory_order_relaxed),
+        .obsolete = atomic_load_explicit(&engine->obsolete, memory_order_relaxed),
     };
     made.apps = mem_calloc(size_max(engine->n_apps, 1), sizeof *made.apps);
     for (uint32_t i = 0; made.apps && i < host_places(engine); i++) {

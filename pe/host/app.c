@@ -314,7 +314,7 @@ static bool allocate(struct host_app *app)
     app->prototypes = mem_calloc(app->n_prototypes, sizeof *app->prototypes);
     app->outputs = mem_calloc(app->n_outputs, sizeof *app->outputs);
     app->requests = mem_calloc(app->n_requests, sizeof *app->requests);
-    app->partitions = mem_calloc(app->engine->map.slots, sizeof(struct host_partition *));
+    app->partitions = mem_calloc(app->engine->map.slots, sizeof *app->partitions);
     app->bases = mem_calloc(app->engine->map.slots, sizeof(struct partition *));
     app->feed_links = mem_calloc(app->engine->map.slots, sizeof *app->feed_links);
     app->inject_links = mem_calloc(app->engine->map.slots, sizeof *app->inject_links);
@@ -406,7 +406,7 @@ void host_app_destroy(struct host_app *app)
         return;
     host_log_end(app);
     for (uint32_t i = 0; app->partitions && i < app->engine->map.slots; i++)
-        host_partition_destroy(app->partitions[i]);
+        host_partition_destroy(host_partition_at(app, i));
     if (app->feed_emitter.open)
         emitter_fini(&app->feed_emitter);
     if (app->inject_emitter.open)

@@ -16,7 +16,7 @@ static s4_status make_emitter(struct host_app *app, struct emitter *emitter, uin
     struct engine *engine = app->engine;
     struct emitter_options options = { .map = &engine->map,
                                        .pool = engine->pool,
-                                       .workers = engine->all_workers,
+                                       .workers = engine->all_workers + (engine->all_workers > 1),
                                        .app = app->number,
                                        .touched = touched,
                                        .send = send,
@@ -43,23 +43,17 @@ static s4_status make_emitters(struct host_app *app)
     return S4_OK;
 }
 
-static bool is_mine(const struct engine *engine, uint16_t worker)
-{
-    return worker >= engine->first_worker && worker < engine->first_worker + engine->n_workers;
-}
-
 static s4_status make_partitions(struct host_app *app)
 {
     struct engine *engine = app->engine;
-    uint64_t seed =
-        hash_mix(engine->options.seed, hash_bytes(app->graph->app, strlen(app->graph->app)));
     for (uint32_t slot = 0; slot < engine->map.slots; slot++) {
-        uint16_t worker = engine->map.worker[slot];
-        if (!is_mine(engine, worker))
+        const struct host_slot *here = &engine->slots[slot];
+        if (here->state == SLOT_ELSEWHERE)
             continue;
-        TRY(host_partition_create(app, &engine->workers[worker - engine->first_worker],
-                                  (uint16_t)slot, seed, &app->partitions[slot]));
-        app->bases[slot] = &app->partitions[slot]->base;
+        struct host_worker *worker = &engine->workers[here->worker];
+        TRY(host_partition_place(app, worker, slot));
+        if (here->state == SLOT_HELD) /* no worker has heard of it */
+            partition_hold(worker->actor, app->bases[slot]);
     }
     return S4_OK;
 }
@@ -91,9 +85,12 @@ void host_app_stop(struct host_app *app)
     app->started = false;
 }
 
-static void make_singletons(struct host_worker *worker, struct host_app *app,
-                            struct host_partition *p)
+void host_partition_start(struct host_worker *worker, struct host_partition *p)
 {
+    struct host_app *app = p->app;
+    if (p->begun)
+        return;
+    p->begun = true;
     for (uint32_t i = 0; i < app->n_prototypes; i++) {
         struct host_prototype *prototype = &app->prototypes[i];
         if (!prototype->singleton || prototype->singleton_slot != p->base.slot)
@@ -114,9 +111,9 @@ static void make_singletons(struct host_worker *worker, struct host_app *app,
 static void start_on_worker(struct host_worker *worker, struct host_app *app, void *user)
 {
     for (uint32_t slot = 0; slot < app->engine->map.slots; slot++) {
-        struct host_partition *p = app->partitions[slot];
-        if (p && p->worker == worker)
-            make_singletons(worker, app, p);
+        struct host_partition *p = host_partition_at(app, slot);
+        if (p && p->worker == worker && p->base.stalled != PARTITION_HELD)
+            host_partition_start(worker, p);
     }
 }
 
@@ -179,10 +176,10 @@ static void clear_on_worker(struct host_worker *worker, struct host_app *app, vo
 {
     _Atomic uint64_t *dropped = user;
     for (uint32_t slot = 0; slot < app->engine->map.slots; slot++) {
-        struct host_partition *p = app->partitions[slot];
+        struct host_partition *p = host_partition_at(app, slot);
         if (!p || p->worker != worker)
             continue;
-        atomic_fetch_add(dropped, partition_clear(worker->actor, &p->base));
+        atomic_fetch_add(dropped, host_partition_clear(worker, p));
         buffer_clear(&p->turns); /* what is in mailboxes goes with them */
     }
 }

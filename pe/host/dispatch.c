@@ -37,8 +37,10 @@ __attribute__((noinline)) static bool dispatch_slowly(struct host_ctx *ctx,
                                                       const struct record *record)
 {
     struct host_partition *p = ctx->partition;
-    if (record->stream >= RECORD_STREAM_RESERVED)
-        return host_engine_record(ctx, record);
+    if (record->stream >= RECORD_STREAM_RESERVED) {
+        host_engine_record(ctx, record);
+        return true;
+    }
     struct host_pair *pair = &ctx->app->pairs[record->stream];
     if (ctx->app->event_time && record->time > p->now_us)
         host_time_moves(ctx, record->time);
@@ -95,7 +97,7 @@ static inline void count_stretch(struct host_ctx *ctx, const struct host_pair *p
 bool host_dispatch_one(struct host_ctx *ctx, const struct record *record)
 {
     struct host_partition *p = ctx->partition;
-    if (!p->resuming) {
+    if (!p->resuming && record->src != HOST_CONTROL) {
         enum link_verdict verdict = link_judge(&p->links_in, record);
         if (UNLIKELY(verdict != LINK_APPLY)) {
             judged_away(ctx, record, verdict);

@@ -39,7 +39,8 @@ static uint64_t count_ended(const struct host_app *app)
 static uint64_t count_begun(const struct host_app *app)
 {
     const struct engine *engine = app->engine;
-    uint64_t n = atomic_load(&app->feed_emitter.begun) + atomic_load(&app->inject_emitter.begun);
+    uint64_t n = atomic_load(&app->feed_emitter.begun) + atomic_load(&app->inject_emitter.begun) +
+                 atomic_load(&app->begun_again);
     for (uint32_t i = 0; i < engine->n_workers; i++)
         n += atomic_load(&engine->workers[i].emitters[app->number % ENGINE_APPS_MAX].begun) +
              atomic_load(&host_counters(&engine->workers[i], app)->blocks_copied);
@@ -73,9 +74,13 @@ static void finish_on_worker(struct host_worker *worker, struct host_app *app, v
 {
     struct drain *d = user;
     for (uint32_t slot = 0; slot < app->engine->map.slots; slot++) {
-        struct host_partition *p = app->partitions[slot];
+        struct host_partition *p = host_partition_at(app, slot);
         if (!p || p->worker != worker)
             continue;
+        if (p->base.stalled == PARTITION_HELD) { /* it is neither here nor there */
+            atomic_fetch_add(&d->arose, 1);
+            continue;
+        }
         host_enter(worker, p, worker_now_us(worker->actor));
         if (p->turns.size > 0)
             atomic_fetch_add(&d->arose, 1);

@@ -174,9 +174,13 @@ static s4_status check_options(const struct engine_options *o, struct diag *diag
     if (o->memory_hard < o->memory_soft)
         return diag_set(diag, S4_RANGE, "the hard memory mark (%zu) is below the soft one (%zu)",
                         o->memory_hard, o->memory_soft);
-    if (o->nodes > LINK_INTAKES_MAX / 2 || o->node >= o->nodes)
+    if (o->nodes > ENGINE_NODES_MAX || o->node >= o->nodes)
         return diag_set(diag, S4_RANGE, "node %u of %u, at most %u nodes are allowed", o->node,
-                        o->nodes, LINK_INTAKES_MAX / 2);
+                        o->nodes, ENGINE_NODES_MAX);
+    for (uint32_t slot = 0; o->map && slot < o->slots; slot++)
+        if (o->map[slot] >= o->nodes * ENGINE_WORKERS_MAX)
+            return diag_set(diag, S4_RANGE, "slot %u: worker %u, there are %u", slot, o->map[slot],
+                            o->nodes * ENGINE_WORKERS_MAX);
     return S4_OK;
 }
 
@@ -184,16 +188,26 @@ static s4_status build(struct engine *engine)
 {
     const struct engine_options *o = &engine->options;
     engine->n_workers = o->workers;
-    engine->first_worker = o->node * o->workers;
-    engine->all_workers = o->nodes * o->workers;
+    uint32_t stride = o->nodes == 1 ? o->workers : ENGINE_WORKERS_MAX;
+    engine->first_worker = o->node * stride;
+    engine->all_workers = o->nodes * stride;
     engine->map.slots = o->slots;
     engine->map.worker = mem_calloc(o->slots, sizeof *engine->map.worker);
     engine->feed_intake = link_intake(o->slots, 2 * o->node);
     engine->inject_intake = link_intake(o->slots, 2 * o->node + 1);
-    if (!engine->map.worker)
+    engine->slots = mem_calloc(o->slots, sizeof *engine->slots);
+    engine->genesis = mem_calloc(links_count(o->slots), sizeof *engine->genesis);
+    if (!engine->map.worker || !engine->slots || !engine->genesis)
         return S4_NO_MEMORY;
-    for (uint32_t slot = 0; slot < o->slots; slot++)
-        engine->map.worker[slot] = slot_fixed_worker(slot, o->nodes, o->workers);
+    for (uint32_t slot = 0; slot < o->slots; slot++) {
+        uint16_t worker =
+            o->map ? o->map[slot] : slot_fixed_worker(slot, o->nodes, o->workers, stride);
+        engine->map.worker[slot] = worker;
+        if ((uint32_t)worker - engine->first_worker < engine->n_workers)
+            engine->slots[slot] =
+                (struct host_slot){ .state = SLOT_RUNS,
+                                    .worker = (uint16_t)(worker - engine->first_worker) };
+    }
     TRY(block_pool_create(o->block_size, &engine->pool));
     TRY(inbox_init(&engine->feed_inbox));
     engine->requests = o->requests;
@@ -219,6 +233,9 @@ s4_status engine_create(const struct engine_options *options, struct engine **en
     pthread_mutex_init(&e->lock, NULL);
     pthread_mutex_init(&e->inject_lock, NULL);
     pthread_mutex_init(&e->feeds_lock, NULL);
+    pthread_mutex_init(&e->step_lock, NULL);
+    pthread_mutex_init(&e->still.lock, NULL);
+    pthread_cond_init(&e->still.changed, NULL);
     pthread_mutex_init(&e->changed_lock, NULL);
     pthread_mutex_init(&e->drains_lock, NULL);
     pthread_cond_init(&e->changed, NULL);
@@ -270,7 +287,7 @@ void engine_stop(struct engine *engine)
 static void destroy_app(struct host_app *app)
 {
     for (uint32_t slot = 0; slot < app->engine->map.slots; slot++) {
-        struct host_partition *p = app->partitions[slot];
+        struct host_partition *p = host_partition_at(app, slot);
         if (p)
             partition_clear(p->worker->actor, &p->base);
     }
@@ -284,9 +301,12 @@ void engine_destroy(struct engine *engine)
     if (engine->started)
         engine_stop(engine);
     pool_destroy(engine->own_requests); /* waits for what runs; cancels the rest */
-    for (uint32_t i = 0; engine->workers && i < engine->n_workers; i++)
-        if (engine->workers[i].actor)
-            worker_drain_messages(engine->workers[i].actor);
+    for (uint32_t i = 0; engine->workers && i < engine->n_workers; i++) {
+        if (!engine->workers[i].actor)
+            continue;
+        worker_drain_messages(engine->workers[i].actor);
+        worker_take_in(engine->workers[i].actor); /* what hangs on blocks goes with their runs */
+    }
     for (uint32_t i = 0; i < host_places(engine); i++) {
         struct host_app *app = host_app_at(engine, i);
         if (app) {
@@ -307,6 +327,11 @@ void engine_destroy(struct engine *engine)
     pthread_mutex_destroy(&engine->lock);
     pthread_mutex_destroy(&engine->inject_lock);
     pthread_mutex_destroy(&engine->feeds_lock);
+    pthread_mutex_destroy(&engine->step_lock);
+    pthread_mutex_destroy(&engine->still.lock);
+    pthread_cond_destroy(&engine->still.changed);
+    mem_free(engine->slots);
+    mem_free(engine->genesis);
     pthread_mutex_destroy(&engine->changed_lock);
     pthread_mutex_destroy(&engine->drains_lock);
     pthread_cond_destroy(&engine->changed);

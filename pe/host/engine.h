@@ -14,6 +14,7 @@
 #include "pe/output/query.h"
 #include "pe/output/tail.h"
 #include "router/intake/feed.h"
+#include "router/link/link.h"
 #include "runtime/actor/pool.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/diag.h"
@@ -23,6 +24,7 @@
 #define ENGINE_SLOTS_DEFAULT       64
 #define ENGINE_SLOTS_MAX           4096 /* with intakes they fit in a record's 16-bit source */
 #define ENGINE_WORKERS_MAX         64
+#define ENGINE_NODES_MAX           (LINK_INTAKES_MAX / 2)
 #define ENGINE_APPS_MAX            64
 #define ENGINE_FLUSH_US_DEFAULT    150
 #define ENGINE_MEMORY_SOFT_DEFAULT (256 * MIB)
@@ -49,17 +51,20 @@ struct engine_remote {
 };
 
 struct engine_options {
-    uint32_t workers;   /* 0: 1 */
-    uint32_t slots;     /* 0: ENGINE_SLOTS_DEFAULT */
-    size_t block_size;  /* 0: BLOCK_SIZE_DEFAULT */
-    uint64_t flush_us;  /* 0: default; how long a record waits in an open block */
-    size_t memory_soft; /* bytes that wait in blocks: sources get no credit above it; 0: default */
-    size_t memory_hard; /* the app that holds most of it is paused above it; 0: default */
-    bool threads;       /* false: engine_step does everything */
-    bool feed_thread;   /* feeds get a thread of their own; false: worker 0 steps them when idle */
-    uint64_t seed;      /* of ids and random numbers; 0: from the kernel */
-    uint32_t nodes;     /* a fixed cluster of so many nodes, alike in workers and slots; 0: 1 */
-    uint32_t node;      /* which of them this is */
+    uint32_t workers;    /* 0: 1 */
+    uint32_t slots;      /* 0: ENGINE_SLOTS_DEFAULT */
+    size_t block_size;   /* 0: BLOCK_SIZE_DEFAULT */
+    uint64_t flush_us;   /* 0: default; how long a record waits in an open block */
+    size_t memory_soft;  /* bytes that wait in blocks: sources get no credit above it; 0: default */
+    size_t memory_hard;  /* the app that holds most of it is paused above it; 0: default */
+    bool threads;        /* false: engine_step does everything */
+    bool feed_thread;    /* feeds get a thread of their own; false: worker 0 steps them when idle */
+    uint64_t seed;       /* of ids and random numbers; 0: from the kernel */
+    uint32_t nodes;      /* numbers of nodes that there are, alike in slots; 0: 1 */
+    uint32_t node;       /* which of them this is */
+    const uint16_t *map; /* with nodes > 1: the worker of each slot, numbered node *
+                            ENGINE_WORKERS_MAX + worker; borrowed for the call. NULL: slots go round
+                            nodes that are alike in workers, for good */
     const struct engine_remote *remote; /* NULL: there is no other node */
     struct pool *requests;     /* runs requests; NULL: ENGINE_POOL_THREADS threads of its own */
     const struct clock *clock; /* NULL: the machine's */
@@ -154,16 +159,30 @@ s4_status engine_inject(struct engine *engine, struct injection **injection, enu
  * partitions' runs, `applied` when all are executed, on a worker's thread; they must not block. */
 typedef void engine_block_fn(void *user, const uint64_t token[2]);
 struct engine_arrival {
+    /* NULL, or called by engine_arrived itself, before the others: the block's records for this
+     * slot are not for this node, and are dropped here. */
+    void (*not_mine)(void *user, const uint64_t token[2], uint16_t slot);
     engine_block_fn *taken;
     engine_block_fn *applied;
     void *user;
     uint64_t token[2];
+    uint64_t version; /* of the map, when the block was closed */
 };
 s4_status engine_arrived(struct engine *engine, const char *app_name, uint64_t schema,
                          struct block **block, const struct engine_arrival *arrival,
                          struct diag *diag) MUST_USE;
 /* Sources may go on; see engine_remote.waiting. Any thread. */
 void engine_credit(struct engine *engine);
+/* Checks the records of a block that another node closed, and which all came from one slot: they
+ * will be sent on from here. */
+s4_status engine_block_check(struct engine *engine, const char *app_name, uint64_t schema,
+                             const struct block *block, uint32_t source,
+                             struct diag *diag) MUST_USE;
+/* Blocks that were made of records which had begun in others (block_pick): a drain counts them. */
+void engine_begun(struct engine *engine, const char *app_name, uint64_t blocks);
+/* A block of this node's own records comes back to it, for block->worker: its slot was another's
+ * meanwhile. The hold goes along; false: the app is not here any more, and it was dropped. */
+bool engine_hand(struct engine *engine, const char *app_name, struct block *block);
 /* Adds this node's counts of blocks begun and ended; any thread. */
 void engine_flight(const struct engine *engine, const char *name, uint64_t *begun, uint64_t *ended);
 struct block_pool *engine_pool(struct engine *engine);
@@ -268,7 +287,8 @@ struct engine_status {
     uint64_t uptime_us;
     uint32_t workers, slots;
     size_t memory, memory_soft, memory_hard; /* of blocks */
-    uint64_t astray; /* records that came for an app that was undeployed meanwhile: dropped */
+    uint64_t astray;   /* records that came for an app that was undeployed meanwhile: dropped */
+    uint64_t obsolete; /* records of a dead node's slots that others still held: dropped */
     uint32_t n_apps;
     struct engine_app_status *apps; /* mem_free */
 };

@@ -217,9 +217,11 @@ static void unlink_over(struct engine *engine)
 /* The intake's round. The list only grows at its head by others, and shrinks only here. */
 bool host_feeds_step(struct engine *engine)
 {
-    if (atomic_load_explicit(&engine->n_feeds, memory_order_relaxed) == 0)
+    if (atomic_load_explicit(&engine->n_feeds, memory_order_relaxed) == 0 ||
+        atomic_load_explicit(&engine->still.wanted, memory_order_relaxed))
         return false;
     uint64_t now_us = engine->options.clock->wall_us(engine->options.clock);
+    pthread_mutex_lock(&engine->step_lock);
     pthread_mutex_lock(&engine->feeds_lock);
     struct feed_entry *entry = engine->feeds;
     pthread_mutex_unlock(&engine->feeds_lock);
@@ -229,6 +231,7 @@ bool host_feeds_step(struct engine *engine)
         any |= step_feed(engine, entry, now_us);
         over |= entry->over;
     }
+    pthread_mutex_unlock(&engine->step_lock);
     if (over)
         unlink_over(engine);
     return any;
@@ -255,11 +258,13 @@ static void *feed_main(void *arg)
 
 void host_feed_flush(struct engine *engine)
 {
+    pthread_mutex_lock(&engine->step_lock);
     for (uint32_t i = 0; i < host_places(engine); i++) {
         struct host_app *app = host_app_at(engine, i);
         if (app && app->feed_emitter.n_open)
             emitter_flush(&app->feed_emitter);
     }
+    pthread_mutex_unlock(&engine->step_lock);
 }
 
 s4_status host_feed_thread_start(struct engine *engine, struct diag *diag)

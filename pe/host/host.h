@@ -219,16 +219,18 @@ struct host_app {
     struct host_output *outputs;
     struct host_request *requests;
     struct output_limits dead_limits;
-    void *params;                       /* owned */
-    void *data;                         /* s4_set_app_data */
-    struct host_partition **partitions; /* [slots]; NULL where another node owns the slot */
-    struct partition **bases;           /* [slots]: the workers' parts of them */
+    void *params;                               /* owned */
+    void *data;                                 /* s4_set_app_data */
+    struct host_partition *_Atomic *partitions; /* [slots]; NULL: not here. Written while the
+                                                   workers stand still (host_partition_at) */
+    struct partition **bases;                   /* [slots]: the workers' parts of them */
     _Atomic bool paused;
     _Atomic bool closing; /* no more input: undeploy */
     struct host_sums sums;
     _Atomic uint64_t queued;      /* bytes of blocks on their way */
     _Atomic uint64_t copied;      /* bytes of what was copied out of them because it must wait */
     _Atomic uint64_t outstanding; /* requests */
+    _Atomic uint64_t begun_again; /* blocks that were made of others' records (engine_begun) */
     struct host_counters feed_counters; /* written by the intake's thread */
     struct emitter feed_emitter;        /* of the intake's thread */
     uint32_t *feed_links;
@@ -268,6 +270,7 @@ struct host_partition {
     struct tails *dead_tails;
     struct links_in links_in;
     uint32_t *links_out; /* per destination slot */
+    bool begun;          /* its singletons were made, or it was loaded */
     uint32_t next_id;    /* of this millisecond */
     uint64_t last_id_ms;
     uint64_t lives; /* instances made that may ask: each has its number */
@@ -280,7 +283,10 @@ struct host_partition {
     struct buffer turns;
     struct message turn_message; /* to its own worker: take turns */
     bool turn_posted;
-    struct buffer producers; /* struct host_producer: the last batch per producer */
+    struct message leave_message;    /* the same, at its end */
+    struct request_job *jobs;        /* asked, and not answered: newest first */
+    struct request_job *loaded_jobs; /* to be asked again, newest first */
+    struct buffer producers;         /* struct host_producer: the last batch per producer */
     uint64_t last_probe;
     struct buffer probes; /* struct probe: batches whose records are being applied */
 };
@@ -353,6 +359,7 @@ struct host_worker {
     uint64_t runs;                          /* for sampling */
     uint32_t sweep_at;                      /* the slot whose outputs are swept next */
     uint64_t due_us;                        /* the earliest of its partitions */
+    struct message stand;                   /* see still.c */
 };
 
 static inline struct host_counters *host_counters(struct host_worker *worker,
@@ -366,24 +373,48 @@ static inline struct host_counters *host_counters(struct host_worker *worker,
 struct feed_entry;
 struct drain;
 
+/* Standing still (still.c). */
+struct host_still {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    uint32_t standing;   /* workers that do; under `lock` */
+    _Atomic bool wanted; /* written under `lock`; relaxed for feeds, which only look early */
+    bool reached;        /* the steppers' thread only: all stand, and no block is open */
+};
+
+/* How a slot is here. */
+enum host_slot_state { SLOT_ELSEWHERE, SLOT_RUNS, SLOT_HELD };
+
+struct host_slot {
+    uint8_t state;
+    uint16_t worker; /* its number in the node */
+    uint64_t epoch;  /* the version of the map at which it came */
+};
+
 struct engine {
     struct engine_options options;
     struct block_pool *pool;
     struct pool *requests;     /* the pool that runs requests */
     struct pool *own_requests; /* the same if the engine made it */
     struct slot_map map;
+    struct host_slot *slots; /* [map.slots]: what is here; under `lock`, written while still */
+    uint64_t *genesis;       /* [links_count]: the version at which a source's numbers began;
+                                likewise */
+    struct host_still still;
     uint32_t n_workers;    /* of this node */
     uint32_t first_worker; /* its number through all nodes */
-    uint32_t all_workers;
+    uint32_t all_workers;  /* numbers below; this number itself is nowhere */
     struct host_worker *workers;
-    _Atomic uint64_t astray; /* records that came for an app or a partition that is not here */
-    _Atomic uint32_t places; /* of the next, those below have been used; only grows, under lock */
+    _Atomic uint64_t astray;   /* records that came for an app or a partition that is not here */
+    _Atomic uint64_t obsolete; /* of sources that have begun anew meanwhile: dropped */
+    _Atomic uint32_t places;   /* of the next, those below have been used; only grows, under lock */
     struct host_app *_Atomic apps[ENGINE_APPS_MAX]; /* by number modulo; release in deploy pairs
                                                        with acquire in host_app_at */
     uint32_t next_app;                              /* under lock */
     _Atomic uint32_t n_apps;                        /* written under lock */
     pthread_mutex_t lock;       /* control: deploy, undeploy, drains; never per event */
     pthread_mutex_t feeds_lock; /* the list of feeds */
+    pthread_mutex_t step_lock;  /* a step of the feeds; taken before feeds_lock */
     struct feed_entry *feeds;
     _Atomic uint32_t n_feeds;
     uint16_t feed_intake;
@@ -405,6 +436,19 @@ struct engine {
     uint64_t marks_us;           /* worker 0: when the memory marks were looked at */
     _Atomic size_t paused_bytes; /* of paused apps' blocks, then; relaxed, for host_memory */
 };
+
+/* The worker of this node that a slot is routed to, or NULL: it is another node's. Any thread. */
+static inline struct host_worker *host_home(const struct engine *engine, uint32_t slot)
+{
+    uint32_t worker = slot_worker(&engine->map, slot) - engine->first_worker;
+    return worker < engine->n_workers ? &engine->workers[worker] : NULL;
+}
+
+/* The app's partition of a slot if it is here, or NULL. Only its worker may look into it. */
+static inline struct host_partition *host_partition_at(const struct host_app *app, uint32_t slot)
+{
+    return atomic_load_explicit(&app->partitions[slot], memory_order_acquire);
+}
 
 /* The apps: at places below host_places, each of which may be NULL. */
 static inline uint32_t host_places(const struct engine *engine)

@@ -87,6 +87,9 @@ void host_marks(struct host_worker *worker, uint64_t now_us);
 /* ---- remote.c ------------------------------------------------------------------------------ */
 
 void host_send_remote(struct engine *engine, struct host_app *app, struct block *block);
+/* Records that came with a slot: each is for this partition, and may be handed to it. */
+s4_status host_moved_check(const struct host_partition *partition, const struct block *block,
+                           struct diag *diag) MUST_USE;
 void host_block_taken(void *user, struct block *block);
 void host_block_copied(void *user, const struct block *block, struct block *copy);
 void host_block_applied(struct block *block);

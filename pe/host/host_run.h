@@ -12,12 +12,25 @@
 s4_status host_partition_create(struct host_app *app, struct host_worker *worker, uint16_t slot,
                                 uint64_t seed, struct host_partition **partition) MUST_USE;
 void host_partition_destroy(struct host_partition *partition);
+/* Makes one and puts it in its place, where there is none: before the app is in the table, or while
+ * the workers stand still. */
+s4_status host_partition_place(struct host_app *app, struct host_worker *worker,
+                               uint32_t slot) MUST_USE;
 /* Frees what an instance owns outside its entry. */
 void host_owned_clear(struct host_prototype *prototype, struct instances *table,
                       struct instance *instance);
 /* Loads another state and drops the one before; when that fails, it stays. */
 s4_status host_partition_reload(struct host_partition *partition, const char *saved, size_t size,
                                 struct diag *diag) MUST_USE;
+/* The same between two runs, with what its worker counts as being there now (gauges.c). */
+s4_status host_partition_replace(struct host_partition *partition, const char *saved, size_t size,
+                                 struct diag *diag) MUST_USE;
+/* It will be destroyed: what is in it is not there any more. */
+void host_partition_uncount(struct host_partition *partition);
+/* Makes its singletons, once in its life, wherever that is. */
+void host_partition_start(struct host_worker *worker, struct host_partition *partition);
+/* Drops what waits for it; how many records. Batches of clients are answered: not taken. */
+uint64_t host_partition_clear(struct host_worker *worker, struct host_partition *partition);
 /* Sets due_us from what it is made of, and tells the worker. */
 void host_partition_due(struct host_partition *partition);
 
@@ -177,6 +190,16 @@ s4_status host_ask(struct host_ctx *ctx, const s4_request *request,
 s4_status host_job_answer(s4_job *pub, const ProtobufCMessage *message) MUST_USE;
 void host_jobs_submit(struct host_ctx *ctx);
 void host_jobs_drop(struct host_ctx *ctx);
+/* What a partition has asked and has no answer to, as part of its state. Loaded ones run again with
+ * host_jobs_again. */
+s4_status host_jobs_save(const struct host_partition *partition, struct buffer *out) MUST_USE;
+s4_status host_jobs_load(struct host_partition *partition, const char **at, const char *end,
+                         struct diag *diag) MUST_USE;
+void host_jobs_again(struct host_partition *partition);
+/* The answers that came while it was held. */
+void host_jobs_go(struct host_worker *worker, struct host_partition *partition);
+/* Nobody waits for them any more. */
+void host_jobs_forget(struct host_partition *partition);
 const struct host_app *host_job_app(const s4_job *pub);
 
 /* A query for an instance; embedded in the asker's struct. */
@@ -248,10 +271,35 @@ void host_source_emitted(struct host_ctx *ctx, s4_status status);
 void host_log(struct host_ctx *ctx, enum log_level level, const char *text);
 void host_log_end(struct host_app *app); /* tells what was left out and not told */
 
-/* ---- inject.c ------------------------------------------------------------------------------ */
+/* ---- records.c, inject.c: records of the engine's own --------------------------------------- */
 
-/* A record of the engine's own: an injected batch, a probe, its answer. */
-bool host_engine_record(struct host_ctx *ctx, const struct record *record);
+enum engine_stream {
+    STREAM_INJECT = RECORD_STREAM_RESERVED, /* a client's batch, from an intake of this node */
+    STREAM_PROBE,                           /* behind a batch's events: have they been applied? */
+    STREAM_PROBED,                          /* they have */
+    STREAM_NOTHING,                         /* keeps the place of one that was taken out */
+    STREAM_CONTROL,                         /* from HOST_CONTROL: on no link */
+};
+
+#define HOST_CONTROL UINT16_MAX /* as a record's source: this node's engine, without numbers */
+
+enum host_control_kind { CONTROL_FORGET = 1 };
+
+/* Does what a record of the engine's own says. */
+void host_engine_record(struct host_ctx *ctx, const struct record *record);
+/* What came from another node, or with a slot (`moved`): may it be handed to a worker? */
+s4_status host_engine_record_check(const struct host_app *app, const struct record *record,
+                                   bool moved, struct diag *diag) MUST_USE;
+/* A block with one record of HOST_CONTROL for a partition; NULL: out of memory. */
+struct block *host_control_block(struct host_app *app, uint32_t slot, enum host_control_kind kind,
+                                 uint32_t value);
+void host_batch_came(struct host_ctx *ctx, const struct record *record);
+void host_probe_came(struct host_ctx *ctx, const struct record *record);
+void host_probe_answered(struct host_ctx *ctx, const struct record *record);
+s4_status host_probe_check(const struct host_app *app, const struct record *record,
+                           struct diag *diag) MUST_USE;
+/* A batch that nobody will take. */
+void host_batch_drop(const struct record *record);
 void host_probes_drop(struct host_partition *partition);
 
 /* ---- crash.c ------------------------------------------------------------------------------- */

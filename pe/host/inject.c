@@ -15,12 +15,6 @@
 
 #include "runtime/base/hash.h"
 
-enum engine_stream {
-    STREAM_INJECT = RECORD_STREAM_RESERVED,
-    STREAM_PROBE,
-    STREAM_PROBED,
-};
-
 #define VALUE_BASE 40 /* where an event's references count from, in the batch */
 #define BATCH_MAX  (RECORD_MAX - 4 * KIB)
 
@@ -297,7 +291,7 @@ static void send_probes(struct host_ctx *ctx, const uint32_t *links_before, stru
         CHECK(buffer_append(&p->probes, &probe, sizeof probe) == S4_OK);
 }
 
-static void take_batch(struct host_ctx *ctx, const struct record *record)
+void host_batch_came(struct host_ctx *ctx, const struct record *record)
 {
     const struct batch *batch = (const struct batch *)(const void *)record_attributes(record);
     struct batch_done *kept = (struct batch_done *)(uintptr_t)batch->done;
@@ -319,7 +313,7 @@ static void take_batch(struct host_ctx *ctx, const struct record *record)
         answer(kept, S4_OK);
 }
 
-static void probe_came(struct host_ctx *ctx, const struct record *record)
+void host_probe_came(struct host_ctx *ctx, const struct record *record)
 {
     struct probe_body body;
     memcpy(&body, record_attributes(record), sizeof body);
@@ -330,7 +324,7 @@ static void probe_came(struct host_ctx *ctx, const struct record *record)
     emitter_commit(ctx->emitter);
 }
 
-static void probe_answered(struct host_ctx *ctx, const struct record *record)
+void host_probe_answered(struct host_ctx *ctx, const struct record *record)
 {
     struct probe_body body;
     memcpy(&body, record_attributes(record), sizeof body);
@@ -350,24 +344,24 @@ static void probe_answered(struct host_ctx *ctx, const struct record *record)
     }
 }
 
-bool host_engine_record(struct host_ctx *ctx, const struct record *record)
+s4_status host_probe_check(const struct host_app *app, const struct record *record,
+                           struct diag *diag)
 {
-    switch (record->stream) {
-    case STREAM_INJECT:
-        take_batch(ctx, record);
-        break;
-    case STREAM_PROBE:
-        probe_came(ctx, record);
-        break;
-    case STREAM_PROBED:
-        probe_answered(ctx, record);
-        break;
-    default:
-        engine_fault(ctx->app->engine, "a record with the unknown engine stream %u",
-                     record->stream);
-        break;
-    }
-    return true;
+    struct probe_body body;
+    const char *at = record_attributes(record);
+    if ((size_t)((const char *)record_next(record) - at) < sizeof body)
+        return diag_set(diag, S4_CORRUPT, "a probe is cut short");
+    memcpy(&body, at, sizeof body);
+    if (body.origin >= app->engine->map.slots)
+        return diag_set(diag, S4_CORRUPT, "a probe from slot %u, there are %u", body.origin,
+                        app->engine->map.slots);
+    return S4_OK;
+}
+
+void host_batch_drop(const struct record *record)
+{
+    const struct batch *batch = (const struct batch *)(const void *)record_attributes(record);
+    answer((struct batch_done *)(uintptr_t)batch->done, S4_UNAVAILABLE);
 }
 
 void host_probes_drop(struct host_partition *p)

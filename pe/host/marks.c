@@ -61,7 +61,7 @@ static void look_for_culprit(struct host_worker *worker, struct host_app *app, v
     struct culprit *c = user;
     pthread_mutex_lock(&c->lock);
     for (uint32_t slot = 0; slot < app->engine->map.slots; slot++) {
-        const struct host_partition *p = app->partitions[slot];
+        const struct host_partition *p = host_partition_at(app, slot);
         if (!p || p->worker != worker)
             continue;
         uint64_t waiting = partition_waiting(&p->base);
@@ -100,7 +100,7 @@ static void pause_app(struct host_app *app)
 static void resume_on_worker(struct host_worker *worker, struct host_app *app, void *user)
 {
     for (uint32_t slot = 0; slot < app->engine->map.slots; slot++) {
-        struct host_partition *p = app->partitions[slot];
+        struct host_partition *p = host_partition_at(app, slot);
         if (p && p->worker == worker && p->base.stalled)
             partition_resume(worker->actor, &p->base);
     }

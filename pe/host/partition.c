@@ -4,6 +4,8 @@
 #include "pe/host/host_control.h"
 #include "pe/host/host_run.h"
 
+#include "runtime/base/hash.h"
+
 static bool create_tables(struct host_partition *p)
 {
     struct host_app *app = p->app;
@@ -44,6 +46,8 @@ static void turns_come(void *owner, struct message *message)
     struct host_worker *worker = owner;
     struct host_partition *p = CONTAINER_OF(message, struct host_partition, turn_message);
     p->turn_posted = false;
+    if (p->base.stalled == PARTITION_HELD) /* partition_go's caller posts it again */
+        return;
     host_enter(worker, p, worker_now_us(worker->actor));
     host_run_end(&worker->ctx);
     host_leave(worker);
@@ -65,6 +69,7 @@ s4_status host_partition_create(struct host_app *app, struct host_worker *worker
         return S4_NO_MEMORY;
     p->app = app;
     p->worker = worker;
+    p->base.home = worker->actor;
     p->base.app = app->number;
     p->base.slot = slot;
     p->due_us = HOST_NEVER;
@@ -75,6 +80,17 @@ s4_status host_partition_create(struct host_app *app, struct host_worker *worker
         return S4_NO_MEMORY;
     }
     *partition = p;
+    return S4_OK;
+}
+
+s4_status host_partition_place(struct host_app *app, struct host_worker *worker, uint32_t slot)
+{
+    const char *name = app->graph->app;
+    uint64_t seed = hash_mix(app->engine->options.seed, hash_bytes(name, strlen(name)));
+    struct host_partition *p;
+    TRY(host_partition_create(app, worker, (uint16_t)slot, seed, &p));
+    app->bases[slot] = &p->base;
+    atomic_store_explicit(&app->partitions[slot], p, memory_order_release);
     return S4_OK;
 }
 
@@ -117,6 +133,7 @@ static void destroy_parts(struct host_partition *p)
     buffer_fini(&p->turns);
     buffer_fini(&p->producers);
     host_probes_drop(p);
+    host_jobs_forget(p);
     mem_free(p->tables);
     mem_free(p->heap_bytes);
     mem_free(p->output_due_us);
@@ -150,6 +167,18 @@ static void keep_place(struct host_partition *p, struct host_partition *from)
     buffer_init(&from->probes);
 }
 
+/* What was asked before is nobody's, and what was asked when the state was saved is asked again. */
+static void ask_again(struct host_partition *p, struct host_partition *from)
+{
+    struct request_job *loaded = p->loaded_jobs;
+    p->jobs = from->jobs;
+    p->loaded_jobs = from->loaded_jobs;
+    from->jobs = from->loaded_jobs = NULL;
+    host_jobs_forget(p);
+    p->loaded_jobs = loaded;
+    host_jobs_again(p);
+}
+
 s4_status host_partition_reload(struct host_partition *p, const char *saved, size_t size,
                                 struct diag *diag)
 {
@@ -159,6 +188,7 @@ s4_status host_partition_reload(struct host_partition *p, const char *saved, siz
     s4_status status = create_parts(p) ? host_partition_load(p, &saved, saved + size, diag)
                                        : diag_set(diag, S4_NO_MEMORY, "out of memory");
     if (status == S4_OK) {
+        ask_again(p, &old);
         destroy_parts(&old);
         return S4_OK;
     }

@@ -19,6 +19,7 @@ struct head {
     uint64_t last_id_ms;
     uint64_t lives;
     uint64_t astray;
+    uint64_t last_probe;
     uint32_t turn;
     uint32_t reserved;
     uint32_t next_id;
@@ -109,6 +110,7 @@ static s4_status save_rest(struct host_partition *p, struct buffer *out)
     TRY(buffer_append(out, p->output_due_us, app->n_prototypes * sizeof *p->output_due_us));
     TRY(buffer_append(out, p->ttl_due_us, app->n_prototypes * sizeof *p->ttl_due_us));
     TRY(timers_save(p->timers, out));
+    TRY(host_jobs_save(p, out));
     for (uint32_t i = 0; i < app->n_outputs; i++)
         TRY(p->outputs[i].table ? table_save(p->outputs[i].table, out)
                                 : rowlog_save(p->outputs[i].log, out));
@@ -125,6 +127,7 @@ s4_status host_partition_save(struct host_partition *p, struct buffer *out)
         .now_us = p->now_us,
         .last_id_ms = p->last_id_ms,
         .lives = p->lives,
+        .last_probe = p->last_probe,
         .turn = p->turn,
         .astray = p->astray,
         .next_id = p->next_id,
@@ -275,18 +278,28 @@ static s4_status load_state(void *user, uint32_t number, const char **at, const 
     return status;
 }
 
+static s4_status take_links_in(struct host_partition *p, const char **at, const char *end)
+{
+    size_t n = links_count(p->app->engine->map.slots);
+    TRY(take(at, end, p->links_in.last, n * sizeof *p->links_in.last));
+    for (size_t i = 0; i < n; i++)
+        if (p->links_in.last[i] > LINK_FRESH)
+            return S4_CORRUPT;
+    return S4_OK;
+}
+
 static s4_status load_rest(struct host_partition *p, const struct head *head, const char **at,
                            const char *end, struct diag *diag)
 {
     struct host_app *app = p->app;
     TRY(take_buffer(at, end, &p->turns, head->turns));
     TRY(take_buffer(at, end, &p->producers, head->producers));
-    TRY(take(at, end, p->links_in.last,
-             links_count(app->engine->map.slots) * sizeof *p->links_in.last));
+    TRY(take_links_in(p, at, end));
     TRY(take(at, end, p->links_out, app->engine->map.slots * sizeof *p->links_out));
     TRY(take(at, end, p->output_due_us, app->n_prototypes * sizeof *p->output_due_us));
     TRY(take(at, end, p->ttl_due_us, app->n_prototypes * sizeof *p->ttl_due_us));
     TRY(timers_load(p->timers, at, end));
+    TRY(host_jobs_load(p, at, end, diag));
     for (uint32_t i = 0; i < app->n_outputs; i++)
         TRY(p->outputs[i].table ? table_load(p->outputs[i].table, at, end, diag)
                                 : rowlog_load(p->outputs[i].log, at, end, diag));
@@ -304,6 +317,8 @@ static s4_status load_all(struct host_partition *p, const char **at, const char 
     p->now_us = head.now_us;
     p->last_id_ms = head.last_id_ms;
     p->lives = head.lives;
+    if (head.last_probe > p->last_probe)
+        p->last_probe = head.last_probe;
     p->turn = head.turn;
     p->astray = head.astray;
     for (uint32_t i = 0; i < p->app->n_outputs; i++)
@@ -313,6 +328,7 @@ static s4_status load_all(struct host_partition *p, const char **at, const char 
     p->resume_sub = head.resume_sub;
     p->resume_number = head.resume_number;
     p->resuming = head.resuming != 0;
+    p->begun = true;
     p->rng = head.rng;
     for (uint32_t i = 0; i < p->app->n_prototypes; i++) {
         struct state_user user = { .partition = p,

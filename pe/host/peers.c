@@ -22,7 +22,7 @@ struct item {
 
 struct peers {
     struct engine_remote remote;
-    uint32_t nodes, node, workers;
+    uint32_t nodes, node;
     struct engine *engine;
     struct net *net;
     struct engine **others;       /* owned array; NULL: none known */
@@ -155,8 +155,8 @@ const struct net_upcalls peers_upcalls = { .block_arrived = arrived, .failed = s
 static void step_block(struct peers *peers, struct item *item)
 {
     const struct block *block = item->block;
-    uint32_t node = block->worker / peers->workers;
-    uint32_t lane = net_lane((uint16_t)(peers->node * peers->workers), block->worker);
+    uint32_t node = block->worker / ENGINE_WORKERS_MAX;
+    uint32_t lane = net_lane((uint16_t)(peers->node * ENGINE_WORKERS_MAX), block->worker);
     struct diag diag = { 0 };
     atomic_fetch_sub(&peers->handed, 1);
     s4_status status =
@@ -214,7 +214,7 @@ bool peers_step(struct peers *peers)
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
-s4_status peers_create(uint32_t nodes, uint32_t node, uint32_t workers, struct peers **peers)
+s4_status peers_create(uint32_t nodes, uint32_t node, struct peers **peers)
 {
     struct peers *made = mem_zalloc(sizeof *made);
     if (!made)
@@ -224,7 +224,6 @@ s4_status peers_create(uint32_t nodes, uint32_t node, uint32_t workers, struct p
     };
     made->nodes = nodes;
     made->node = node;
-    made->workers = workers;
     made->route = mem_calloc(nodes, sizeof *made->route);
     if (!made->route) {
         mem_free(made);

@@ -13,8 +13,7 @@
 struct peers;
 
 /* The remote that goes into engine_options; the engine follows with peers_join. */
-s4_status peers_create(uint32_t nodes, uint32_t node, uint32_t workers,
-                       struct peers **peers) MUST_USE;
+s4_status peers_create(uint32_t nodes, uint32_t node, struct peers **peers) MUST_USE;
 void peers_destroy(struct peers *peers); /* after the engine has stopped; NULL is fine */
 const struct engine_remote *peers_remote(struct peers *peers);
 

@@ -43,9 +43,8 @@ static s4_status pin_output(const struct pin_op *op, struct host_partition *p,
     return state->table ? table_pin(state->table, &pin->table) : rowlog_pin(state->log, &pin->log);
 }
 
-static void pin_partition(struct pin_op *op, struct host_partition *p, uint32_t place)
+static void pin_partition(struct pin_op *op, struct host_partition *p, struct query_pin *pin)
 {
-    struct query_pin *pin = &op->pins->pins[place];
     pin->partition = p->base.slot;
     pin->time_us = p->now_us;
     s4_status status = pin_output(op, p, pin);
@@ -55,15 +54,22 @@ static void pin_partition(struct pin_op *op, struct host_partition *p, uint32_t 
 
 static void pin_on_worker(struct host_worker *worker, struct host_app *app, void *user)
 {
-    uint32_t n = 0; /* place among the partitions of this node */
+    struct pin_op *op = user;
     for (uint32_t slot = 0; slot < app->engine->map.slots; slot++) {
-        struct host_partition *p = app->partitions[slot];
-        if (!p)
-            continue;
-        uint32_t place = n++;
-        if (p->worker == worker)
-            pin_partition(user, p, place);
+        struct host_partition *p = host_partition_at(app, slot);
+        if (p && p->worker == worker && host_home(app->engine, slot) == worker)
+            pin_partition(op, p, &op->pins->pins[slot]);
     }
+}
+
+/* Of as many places as there are slots those stay that got a pin. */
+static void close_ranks(struct query_pins *pins)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < pins->n; i++)
+        if (pins->pins[i].table || pins->pins[i].log)
+            pins->pins[n++] = pins->pins[i];
+    pins->n = n;
 }
 
 static void pins_taken(void *user)
@@ -73,6 +79,8 @@ static void pins_taken(void *user)
     if (status != S4_OK) {
         query_pins_destroy(op->pins);
         op->pins = NULL;
+    } else {
+        close_ranks(op->pins);
     }
     op->done(op->user, status, op->pins);
     op_free(op);
@@ -81,19 +89,15 @@ static void pins_taken(void *user)
 static void pin_arrived(void *owner, struct message *message)
 {
     struct pin_op *op = CONTAINER_OF(message, struct pin_op, message);
-    pin_partition(op, op->app->partitions[op->slot], 0);
+    struct host_partition *p = host_partition_at(op->app, op->slot);
+    if (p)
+        pin_partition(op, p, &op->pins->pins[0]);
+    else
+        atomic_store(&op->status, S4_UNAVAILABLE); /* it has moved meanwhile */
     pins_taken(op);
 }
 
 /* ---- asking -------------------------------------------------------------------------------- */
-
-static uint32_t count_partitions(const struct host_app *app)
-{
-    uint32_t n = 0;
-    for (uint32_t slot = 0; slot < app->engine->map.slots; slot++)
-        n += app->partitions[slot] != NULL;
-    return n;
-}
 
 s4_status host_no_output(const struct host_app *app, const char *name, struct diag *diag)
 {
@@ -112,10 +116,10 @@ static s4_status ask_all(struct pin_op *op)
     return host_ask_workers(op->app, pin_on_worker, pins_taken, op);
 }
 
-static s4_status ask_one(struct pin_op *op)
+static s4_status ask_one(struct pin_op *op, struct host_worker *home)
 {
     op->message.run = pin_arrived;
-    worker_post(op->app->partitions[op->slot]->worker->actor, &op->message);
+    worker_post(home->actor, &op->message);
     return S4_OK;
 }
 
@@ -141,13 +145,14 @@ static s4_status pin(struct pin_op *op, const struct host_output *output, const 
     if (key)
         TRY(find_key(op, output, name, key, diag));
     bool one = key && !atomic_load_explicit(&output->astray, memory_order_relaxed);
-    if (one && !app->partitions[op->slot])
+    struct host_worker *home = one ? host_home(app->engine, op->slot) : NULL;
+    if (one && !home)
         return diag_set(diag, S4_UNAVAILABLE, "partition %u lives on another node", op->slot);
     s4_status status = query_pins_create(output ? output->type : codec_type(app->dead_codec),
                                          output ? output->key_text : NULL,
-                                         one ? 1 : count_partitions(app), &op->pins);
+                                         one ? 1 : app->engine->map.slots, &op->pins);
     if (status == S4_OK)
-        status = one ? ask_one(op) : ask_all(op);
+        status = one ? ask_one(op, home) : ask_all(op);
     return status == S4_OK
                ? S4_OK
                : diag_set(diag, status, "output \"%s\": %s", name, s4_status_text(status));

@@ -38,7 +38,7 @@ static void query_arrived(void *owner, struct message *message)
 {
     struct host_worker *worker = owner;
     struct host_query *query = CONTAINER_OF(message, struct host_query, message);
-    struct host_partition *p = query->app->partitions[query->slot];
+    struct host_partition *p = host_partition_at(query->app, query->slot);
     if (!p) {
         host_query_drop(query, S4_UNAVAILABLE);
         return;
@@ -59,7 +59,10 @@ static void query_arrived(void *owner, struct message *message)
 
 void host_query_post(struct host_query *query)
 {
+    struct host_worker *home = host_home(query->app->engine, query->slot);
     query->message.run = query_arrived;
-    struct host_partition *p = query->app->partitions[query->slot];
-    worker_post(p->worker->actor, &query->message);
+    if (home)
+        worker_post(home->actor, &query->message);
+    else
+        host_query_drop(query, S4_UNAVAILABLE);
 }

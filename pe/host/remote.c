@@ -28,31 +28,132 @@ void host_send_remote(struct engine *engine, struct host_app *app, struct block 
                                  app->bundle->graph_hash, block);
 }
 
-/* The records of a block from outside: everything that the hot path will trust (README.md, rule
- * 18). */
+/* Everything about a record from outside that the hot path will trust (README.md, rule 18). */
+static s4_status check_record(const struct host_app *app, const struct record *r, bool moved,
+                              struct diag *diag)
+{
+    if (r->key_hash != hash_bytes(record_key(r), record_key_len(r)))
+        return diag_set(diag, S4_CORRUPT, "a key's hash is not that of its bytes");
+    if (r->stream >= RECORD_STREAM_RESERVED)
+        TRY(host_engine_record_check(app, r, moved, diag));
+    if (r->src >= links_count(app->engine->map.slots) && r->src != HOST_CONTROL)
+        return diag_set(diag, S4_CORRUPT, "source %u is neither a slot nor an intake", r->src);
+    if (r->stream >= RECORD_STREAM_RESERVED)
+        return S4_OK;
+    if (r->stream >= app->n_pairs || r->src == HOST_CONTROL)
+        return diag_set(diag, S4_CORRUPT, "stream number %u, the app has %u", r->stream,
+                        app->n_pairs);
+    return codec_check(app->streams[app->pairs[r->stream].stream].type, r, diag);
+}
+
+s4_status host_moved_check(const struct host_partition *p, const struct block *block,
+                           struct diag *diag)
+{
+    TRY(block_check(block, p->app->engine->map.slots, diag));
+    const struct record *end = block_end(block);
+    for (const struct record *r = block_first(block); r < end; r = record_next(r)) {
+        if (r->dst != p->base.slot)
+            return diag_set(diag, S4_CORRUPT, "a record for partition %u came with partition %u",
+                            r->dst, p->base.slot);
+        TRY(check_record(p->app, r, true, diag));
+    }
+    return S4_OK;
+}
+
 static s4_status check_records(const struct host_app *app, const struct block *block,
                                struct diag *diag)
 {
     TRY(block_check(block, app->engine->map.slots, diag));
     const struct record *end = block_end(block);
-    for (const struct record *r = block_first(block); r < end; r = record_next(r)) {
-        if (!app->partitions[r->dst])
-            return diag_set(diag, S4_CORRUPT, "a record for partition %u, which is not here",
-                            r->dst);
-        if (app->engine->map.worker[r->dst] != block->worker)
-            return diag_set(diag, S4_CORRUPT, "a record for partition %u, which worker %u has not",
-                            r->dst, block->worker);
-        if (r->key_hash != hash_bytes(record_key(r), record_key_len(r)))
-            return diag_set(diag, S4_CORRUPT, "a key's hash is not that of its bytes");
-        if (r->src >= links_count(app->engine->map.slots))
-            return diag_set(diag, S4_CORRUPT, "source %u is neither a slot nor an intake", r->src);
-        if (r->stream >= RECORD_STREAM_RESERVED)
-            continue;
-        if (r->stream >= app->n_pairs)
-            return diag_set(diag, S4_CORRUPT, "stream number %u, the app has %u", r->stream,
-                            app->n_pairs);
-        TRY(codec_check(app->streams[app->pairs[r->stream].stream].type, r, diag));
+    for (const struct record *r = block_first(block); r < end; r = record_next(r))
+        TRY(check_record(app, r, false, diag));
+    return S4_OK;
+}
+
+/* ---- records that are not for this node ------------------------------------------------------ */
+
+enum verdict { RECORD_MINE, RECORD_NOT_MINE, RECORD_OBSOLETE };
+
+/* By what the sender knew when it closed the block: where the slot is, and which generation the
+ * source is of. */
+static enum verdict judge(const struct engine *engine, const struct record *r, uint32_t worker,
+                          uint64_t version)
+{
+    const struct host_slot *slot = &engine->slots[r->dst];
+    if (UNLIKELY(version < engine->genesis[r->src]))
+        return RECORD_OBSOLETE;
+    if (LIKELY(slot->state == SLOT_RUNS && slot->worker == worker && version >= slot->epoch))
+        return RECORD_MINE;
+    return RECORD_NOT_MINE;
+}
+
+static bool all_mine(const struct engine *engine, const struct block *block, uint32_t worker,
+                     uint64_t version)
+{
+    const struct record *end = block_end(block);
+    for (const struct record *r = block_first(block); r < end; r = record_next(r))
+        if (UNLIKELY(judge(engine, r, worker, version) != RECORD_MINE))
+            return false;
+    return true;
+}
+
+/* Leaves the records out that are not for this node, in a copy of the block, since the sender may
+ * still have this one; and says of which slots they are, each once. */
+static s4_status sort_out(struct engine *engine, struct block **block, uint32_t worker,
+                          const struct engine_arrival *arrival, struct diag *diag)
+{
+    const struct block *from = *block;
+    uint64_t told[ENGINE_SLOTS_MAX / 64] = { 0 };
+    if (!arrival->not_mine)
+        return diag_set(diag, S4_CORRUPT, "a record for a partition that worker %u has not",
+                        from->worker);
+    struct block *copy = block_take(engine->pool, from->used);
+    if (!copy)
+        return diag_set(diag, S4_NO_MEMORY, "out of memory");
+    copy->worker = from->worker;
+    copy->hops = from->hops;
+    const struct record *end = block_end(from);
+    for (const struct record *r = block_first(from); r < end; r = record_next(r)) {
+        enum verdict verdict = judge(engine, r, worker, arrival->version);
+        if (verdict == RECORD_MINE) {
+            memcpy(copy->data + copy->used, r, r->len);
+            copy->used += r->len;
+            copy->count++;
+        } else if (verdict == RECORD_OBSOLETE) {
+            atomic_fetch_add_explicit(&engine->obsolete, 1, memory_order_relaxed);
+        } else if (!(told[r->dst / 64] >> r->dst % 64 & 1)) {
+            told[r->dst / 64] |= UINT64_C(1) << r->dst % 64;
+            arrival->not_mine(arrival->user, arrival->token, r->dst);
+        }
     }
+    block_release(*block);
+    *block = copy;
+    return S4_OK;
+}
+
+static s4_status find_app(struct engine *engine, const char *name, uint64_t schema,
+                          struct host_app **app, struct diag *diag)
+{
+    *app = host_app_find(engine, name);
+    if (!*app)
+        return diag_set(diag, S4_NOT_FOUND, "a block for app \"%s\", which is not deployed here",
+                        name);
+    if ((*app)->bundle->graph_hash != schema)
+        return diag_set(diag, S4_VERSION, "a block of app \"%s\" with another graph", name);
+    return S4_OK;
+}
+
+s4_status engine_block_check(struct engine *engine, const char *app_name, uint64_t schema,
+                             const struct block *block, uint32_t source, struct diag *diag)
+{
+    struct host_app *app;
+    TRY(find_app(engine, app_name, schema, &app, diag));
+    TRY(check_records(app, block, diag));
+    const struct record *end = block_end(block);
+    for (const struct record *r = block_first(block); r < end; r = record_next(r))
+        if (r->src != source)
+            return diag_set(diag, S4_CORRUPT, "a record from %u among those of slot %u", r->src,
+                            source);
     return S4_OK;
 }
 
@@ -60,17 +161,15 @@ s4_status engine_arrived(struct engine *engine, const char *app_name, uint64_t s
                          struct block **block, const struct engine_arrival *arrival,
                          struct diag *diag)
 {
-    struct host_app *app = host_app_find(engine, app_name);
-    if (!app)
-        return diag_set(diag, S4_NOT_FOUND, "a block for app \"%s\", which is not deployed here",
-                        app_name);
-    if (app->bundle->graph_hash != schema)
-        return diag_set(diag, S4_VERSION, "a block of app \"%s\" with another graph", app_name);
+    struct host_app *app;
+    TRY(find_app(engine, app_name, schema, &app, diag));
     uint32_t worker = (uint32_t)(*block)->worker - engine->first_worker;
     if (worker >= engine->n_workers)
         return diag_set(diag, S4_CORRUPT, "a block for worker %u, which is not of this node",
                         (*block)->worker);
     TRY(check_records(app, *block, diag));
+    if (UNLIKELY(!all_mine(engine, *block, worker, arrival->version)))
+        TRY(sort_out(engine, block, worker, arrival, diag));
     struct arrival *kept = mem_alloc(sizeof *kept);
     if (!kept)
         return diag_set(diag, S4_NO_MEMORY, "out of memory");
@@ -85,6 +184,28 @@ s4_status engine_arrived(struct engine *engine, const char *app_name, uint64_t s
     worker_send(engine->workers[worker].actor, *block);
     *block = NULL;
     return S4_OK;
+}
+
+void engine_begun(struct engine *engine, const char *app_name, uint64_t blocks)
+{
+    struct host_app *app = host_app_find(engine, app_name);
+    if (app)
+        atomic_fetch_add(&app->begun_again, blocks);
+}
+
+bool engine_hand(struct engine *engine, const char *app_name, struct block *block)
+{
+    struct host_app *app = host_app_find(engine, app_name);
+    uint32_t worker = (uint32_t)block->worker - engine->first_worker;
+    CHECK(worker < engine->n_workers);
+    if (!app) {
+        block_release(block);
+        return false;
+    }
+    block->app = app->number;
+    atomic_fetch_add_explicit(&app->queued, block->capacity, memory_order_relaxed);
+    worker_send(engine->workers[worker].actor, block);
+    return true;
 }
 
 void host_block_taken(void *user, struct block *block)

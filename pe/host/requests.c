@@ -5,9 +5,12 @@
  *   answer handler <-- answer_arrived, between two runs of the partition <-- job_done
  *
  * What a failing call asked is dropped with it. A request is known by the key of who asked and by
- * which of the key's instances that was, not by its entry: a partition may be saved and loaded
- * while the request runs. If that instance has gone meanwhile, the answer is dropped, and counted,
- * though a new one may have its key (README.md, rule 11).
+ * which of the key's instances that was, not by its entry. If that instance has gone meanwhile, the
+ * answer is dropped, and counted, though a new one may have its key (README.md, rule 11).
+ *
+ * What a partition has asked, and has no answer to, is part of its state (jobs_save.c): where it is
+ * loaded, the request runs again, and an answer to the partition that was there before is nobody's.
+ * While a partition is held, its answers wait.
  */
 #include "pe/host/request.h"
 #include "pe/output/row.h"
@@ -15,7 +18,7 @@
 #include "runtime/base/asan.h"
 #include "runtime/base/hash.h"
 
-static void job_free(struct request_job *job)
+void host_job_free(struct request_job *job)
 {
     buffer_fini(&job->question);
     buffer_fini(&job->answer);
@@ -54,8 +57,7 @@ static void job_done(struct job *base, s4_status status)
     struct request_job *job = CONTAINER_OF(base, struct request_job, job);
     if (status != S4_OK)
         job->status = status;
-    struct host_partition *p = job->app->partitions[job->slot];
-    worker_post(p->worker->actor, &job->message);
+    worker_post(job->worker->actor, &job->message);
 }
 
 s4_status host_job_answer(s4_job *pub, const ProtobufCMessage *message)
@@ -113,63 +115,148 @@ static uint32_t find_asker(const struct request_job *job, struct instances *tabl
     return number;
 }
 
-/* The partition's worker, between two runs: the answer arrived. */
-static void answer_arrived(void *owner, struct message *message)
+/* In a run of the partition, or what stands for one. */
+static void take_answer(struct host_ctx *ctx, struct request_job *job)
 {
-    struct host_worker *worker = owner;
-    struct request_job *job = CONTAINER_OF(message, struct request_job, message);
-    struct host_app *app = job->app;
-    struct host_partition *p = app->partitions[job->slot];
-    struct host_prototype *prototype = &app->prototypes[job->prototype];
+    struct host_partition *p = ctx->partition;
+    struct host_counters *counters = host_counters(ctx->worker, job->app);
+    struct host_prototype *prototype = &job->app->prototypes[job->prototype];
     struct instances *table = &p->tables[prototype->number];
-    host_enter(worker, p, worker_now_us(worker->actor));
-    struct host_ctx *ctx = &worker->ctx;
-    count_add(&host_counters(worker, app)->answers, 1);
+    count_add(&counters->answers, 1);
     uint32_t number = find_asker(job, table);
     if (number == INSTANCE_NONE) {
-        count_add(&host_counters(worker, app)->answers_dropped, 1);
+        count_add(&counters->answers_dropped, 1);
     } else {
         call_answer(ctx, job, number);
         if (instances_at(table, number)->flags & INSTANCE_LIVE &&
             !(instances_at(table, number)->flags & INSTANCE_WAITING))
             host_owe_turn(ctx, prototype, number);
     }
-    if (p->base.stalled && !atomic_load_explicit(&app->paused, memory_order_relaxed))
-        partition_resume(worker->actor, &p->base);
-    host_run_end(ctx);
-    host_leave(worker);
-    job_free(job);
+    if (p->base.stalled && !atomic_load_explicit(&job->app->paused, memory_order_relaxed))
+        partition_resume(ctx->worker->actor, &p->base);
+}
+
+static void unlink_job(struct request_job *job)
+{
+    struct host_partition *p = job->partition;
+    if (!p)
+        return;
+    *(job->before ? &job->before->after : &p->jobs) = job->after;
+    if (job->after)
+        job->after->before = job->before;
+    job->partition = NULL;
+}
+
+static void link_job(struct host_partition *p, struct request_job *job)
+{
+    job->partition = p;
+    job->before = NULL;
+    job->after = p->jobs;
+    if (p->jobs)
+        p->jobs->before = job;
+    p->jobs = job;
+}
+
+static void job_over(struct request_job *job)
+{
+    struct host_app *app = job->app;
+    unlink_job(job);
+    host_job_free(job);
     atomic_fetch_sub(&app->outstanding, 1); /* after its effects: drain reads it */
+}
+
+static void answer_now(struct host_worker *worker, struct request_job *job)
+{
+    host_enter(worker, job->partition, worker_now_us(worker->actor));
+    take_answer(&worker->ctx, job);
+    host_run_end(&worker->ctx);
+    host_leave(worker);
+    job_over(job);
+}
+
+/* The worker of who asked, between two runs: the answer arrived. */
+static void answer_arrived(void *owner, struct message *message)
+{
+    struct request_job *job = CONTAINER_OF(message, struct request_job, message);
+    if (!job->partition)
+        job_over(job);
+    else if (job->partition->base.stalled == PARTITION_HELD)
+        job->held = true;
+    else
+        answer_now(owner, job);
+}
+
+void host_jobs_go(struct host_worker *worker, struct host_partition *p)
+{
+    for (struct request_job *job = p->jobs; job;) {
+        if (!job->held) {
+            job = job->after;
+            continue;
+        }
+        answer_now(worker, job);
+        job = p->jobs; /* the answer's handler may have asked again */
+    }
+}
+
+void host_jobs_forget(struct host_partition *p)
+{
+    while (p->loaded_jobs) {
+        struct request_job *job = p->loaded_jobs;
+        p->loaded_jobs = job->next;
+        job_over(job);
+    }
+    while (p->jobs) {
+        struct request_job *job = p->jobs;
+        unlink_job(job);
+        if (job->held)
+            job_over(job);
+    }
+}
+
+/* ---- asking ---------------------------------------------------------------------------------- */
+
+struct request_job *host_job_new(struct host_partition *p, uint32_t prototype, uint16_t request,
+                                 const char *key, size_t key_len)
+{
+    struct request_job *job = mem_zalloc(sizeof *job);
+    if (!job)
+        return NULL;
+    job->app = p->app;
+    job->slot = p->base.slot;
+    job->worker = p->worker;
+    job->prototype = prototype;
+    job->request = request;
+    job->pub.host = &host_services;
+    job->message.run = answer_arrived;
+    job->job = (struct job){ .run = job_run, .done = job_done };
+    job->key_len = key_len;
+    job->key = mem_zalloc(key_len + 17);
+    if (!job->key) {
+        host_job_free(job);
+        return NULL;
+    }
+    memcpy(job->key, key, key_len);
+    job->hash = hash_bytes(job->key, key_len);
+    return job;
 }
 
 static s4_status job_make(struct host_ctx *ctx, const s4_request *request, const void *question,
                           struct request_job **made)
 {
     struct instance *instance = instances_at(ctx->table, ctx->number);
-    struct request_job *job = mem_zalloc(sizeof *job);
+    struct request_job *job = host_job_new(ctx->partition, ctx->prototype->number, *request->number,
+                                           instance_key(instance), instance->key_len);
     if (!job)
         return S4_NO_MEMORY;
-    job->app = ctx->app;
-    job->request = *request->number;
-    job->pub.host = &host_services;
-    job->message.run = answer_arrived;
-    job->slot = ctx->partition->base.slot;
-    job->prototype = ctx->prototype->number;
     job->life = *host_life(ctx->prototype, ctx->table, instance);
-    job->key_len = instance->key_len;
-    job->key = mem_zalloc(job->key_len + 17);
-    job->job = (struct job){ .run = job_run, .done = job_done };
-    s4_status status = S4_NO_MEMORY;
     struct value value;
-    if (job->key)
-        status =
-            row_encode(ctx->app->requests[job->request].question, question, &job->question, &value);
+    s4_status status =
+        row_encode(ctx->app->requests[job->request].question, question, &job->question, &value);
     if (status != S4_OK) {
-        job_free(job);
+        host_job_free(job);
         return status;
     }
-    memcpy(job->key, instance_key(instance), job->key_len);
-    job->hash = hash_bytes(job->key, job->key_len);
+    job->question_size = value.size;
     *made = job;
     return S4_OK;
 }
@@ -194,23 +281,39 @@ s4_status host_ask(struct host_ctx *ctx, const s4_request *request,
     return S4_OK;
 }
 
-void host_jobs_submit(struct host_ctx *ctx)
+/* All of a list, the newest first; the oldest goes first. */
+static void submit_all(struct host_partition *p, struct request_job *newest)
 {
     struct request_job *oldest = NULL;
-    while (ctx->jobs) {
-        struct request_job *job = ctx->jobs;
-        ctx->jobs = job->next;
+    while (newest) {
+        struct request_job *job = newest;
+        newest = job->next;
         job->next = oldest;
         oldest = job;
     }
     while (oldest) {
         struct request_job *next = oldest->next;
-        count_add(&host_counters(ctx->worker, ctx->app)->requests, 1);
-        s4_status status = pool_submit(ctx->app->engine->requests, &oldest->job);
+        link_job(p, oldest);
+        count_add(&host_counters(p->worker, p->app)->requests, 1);
+        s4_status status = pool_submit(p->app->engine->requests, &oldest->job);
         if (status != S4_OK)
             job_done(&oldest->job, status); /* the answer says why there is none */
         oldest = next;
     }
+}
+
+void host_jobs_submit(struct host_ctx *ctx)
+{
+    struct request_job *newest = ctx->jobs;
+    ctx->jobs = NULL;
+    submit_all(ctx->partition, newest);
+}
+
+void host_jobs_again(struct host_partition *p)
+{
+    struct request_job *newest = p->loaded_jobs;
+    p->loaded_jobs = NULL;
+    submit_all(p, newest);
 }
 
 void host_jobs_drop(struct host_ctx *ctx)
@@ -219,6 +322,6 @@ void host_jobs_drop(struct host_ctx *ctx)
         struct request_job *job = ctx->jobs;
         ctx->jobs = job->next;
         atomic_fetch_sub(&job->app->outstanding, 1);
-        job_free(job);
+        host_job_free(job);
     }
 }

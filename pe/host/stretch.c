@@ -48,7 +48,11 @@ struct words {
 static inline struct words words_of(const struct host_app *app, const struct block_place *place,
                                     uint32_t hearer)
 {
-    const struct tagindex *index = &app->partitions[place->dst]->tables[hearer].index;
+    static const uint64_t nothing;
+    const struct host_partition *p = host_partition_at(app, place->dst);
+    if (UNLIKELY(!p)) /* it has moved away; what is for it will be dropped */
+        return (struct words){ &nothing, 0 };
+    const struct tagindex *index = &p->tables[hearer].index;
     return (struct words){ index->words, index->mask };
 }
 

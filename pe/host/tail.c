@@ -103,7 +103,7 @@ static void add_on_worker(struct host_worker *worker, struct host_app *app, void
 {
     struct tail_op *op = user;
     for (uint32_t slot = 0; slot < app->engine->map.slots; slot++) {
-        struct host_partition *p = app->partitions[slot];
+        struct host_partition *p = host_partition_at(app, slot);
         if (!p || p->worker != worker)
             continue;
         s4_status status = add_to(op, p);

@@ -186,7 +186,7 @@ static void tick_partition(struct host_worker *worker, struct host_partition *p,
 static void sweep_one(struct host_worker *worker, struct host_app *app)
 {
     uint32_t slot = worker->sweep_at++ % worker->engine->map.slots;
-    struct host_partition *p = app->partitions[slot];
+    struct host_partition *p = host_partition_at(app, slot);
     if (!p || p->worker != worker)
         return;
     for (uint32_t i = 0; i < app->n_outputs; i++) {
@@ -205,8 +205,10 @@ static uint64_t tick_app(struct host_worker *worker, struct host_app *app, uint6
     if (app->event_time || atomic_load_explicit(&app->paused, memory_order_relaxed))
         return due;
     for (uint32_t slot = 0; slot < worker->engine->map.slots; slot++) {
-        struct host_partition *p = app->partitions[slot];
+        struct host_partition *p = host_partition_at(app, slot);
         if (!p || p->worker != worker)
+            continue;
+        if (p->base.stalled == PARTITION_HELD)
             continue;
         if (p->due_us <= now_us)
             tick_partition(worker, p, now_us);

@@ -231,8 +231,10 @@ void host_owe_turn(struct host_ctx *ctx, struct host_prototype *prototype, uint3
     struct instances *table = &ctx->partition->tables[prototype->number];
     struct instance *instance = instances_at(table, number);
     struct mailbox **at = host_mailbox(prototype, table, instance);
-    if (!*at)
+    if (!*at) { /* it had just been emptied when it was saved: an empty one is not loaded */
+        instance->flags &= (uint8_t)~INSTANCE_QUEUED;
         return;
+    }
     struct turn turn = { .prototype = prototype->number, .number = number };
     CHECK(buffer_append(&ctx->partition->turns, &turn, sizeof turn) == S4_OK);
     instance->flags |= INSTANCE_QUEUED;

@@ -26,26 +26,26 @@ s4_status emitter_init(struct emitter *emitter, const struct emitter_options *op
     keys_init(&emitter->keys);
     emitter->open = mem_calloc(options->workers, sizeof *emitter->open);
     emitter->marks = mem_calloc(options->workers, sizeof *emitter->marks);
+    emitter->used = mem_calloc(options->workers, sizeof *emitter->used);
     emitter->at_slot = mem_calloc(map->slots, sizeof *emitter->at_slot);
-    if (!emitter->open || !emitter->marks || !emitter->at_slot) {
+    if (!emitter->open || !emitter->marks || !emitter->used || !emitter->at_slot) {
         emitter_fini(emitter);
         return S4_NO_MEMORY;
     }
-    for (uint32_t w = 0; w < options->workers; w++)
-        emitter->open[w].worker = (uint16_t)w;
     emitter->only = options->workers == 1 ? emitter->open : NULL;
     for (uint32_t slot = 0; slot < map->slots; slot++)
-        emitter->at_slot[slot] = &emitter->open[map->worker[slot]];
+        emitter->at_slot[slot] = &emitter->open[slot_worker(map, slot)];
     return S4_OK;
 }
 
 void emitter_fini(struct emitter *emitter)
 {
-    for (uint32_t w = 0; emitter->open && w < emitter->options.workers; w++)
-        if (emitter->open[w].block)
-            block_release(emitter->open[w].block);
+    for (uint32_t i = 0; emitter->used && i < emitter->n_used; i++)
+        if (emitter->open[emitter->used[i]].block)
+            block_release(emitter->open[emitter->used[i]].block);
     mem_free(emitter->open);
     mem_free(emitter->marks);
+    mem_free(emitter->used);
     mem_free(emitter->at_slot);
     keys_fini(&emitter->keys);
     *emitter = (struct emitter){ 0 };
@@ -86,7 +86,11 @@ static struct block *open_block(struct emitter *emitter, struct emitter_open *op
     if (!block)
         return NULL;
     block->app = emitter->options.app;
-    block->worker = open->worker;
+    block->worker = (uint16_t)(open - emitter->open);
+    if (UNLIKELY(!open->listed)) {
+        open->listed = true;
+        emitter->used[emitter->n_used++] = block->worker;
+    }
     block->opened_us = emitter->now_us;
     count_begun(emitter);
     open_set(open, block);
@@ -122,9 +126,9 @@ bool emitter_flush(struct emitter *emitter)
 {
     if (emitter->n_open == 0)
         return false;
-    for (uint32_t w = 0; w < emitter->options.workers; w++)
-        if (emitter->open[w].block)
-            seal(emitter, &emitter->open[w]);
+    for (uint32_t i = 0; i < emitter->n_used; i++)
+        if (emitter->open[emitter->used[i]].block)
+            seal(emitter, &emitter->open[emitter->used[i]]);
     emitter_send_sealed(emitter);
     return true;
 }
@@ -132,13 +136,19 @@ bool emitter_flush(struct emitter *emitter)
 bool emitter_flush_old(struct emitter *emitter, uint64_t opened_us)
 {
     uint32_t before = emitter->n_open;
-    for (uint32_t w = 0; w < emitter->options.workers && before > 0; w++) {
-        const struct block *block = emitter->open[w].block;
-        if (block && block->opened_us <= opened_us)
-            seal(emitter, &emitter->open[w]);
+    for (uint32_t i = 0; i < emitter->n_used; i++) {
+        struct emitter_open *open = &emitter->open[emitter->used[i]];
+        if (open->block && open->block->opened_us <= opened_us)
+            seal(emitter, open);
     }
     emitter_send_sealed(emitter);
     return emitter->n_open < before;
+}
+
+void emitter_reroute(struct emitter *emitter, uint32_t slot, uint16_t worker)
+{
+    CHECK(emitter->n_open == 0 && worker < emitter->options.workers);
+    emitter->at_slot[slot] = &emitter->open[worker];
 }
 
 /* ---- taking back --------------------------------------------------------------------------- */

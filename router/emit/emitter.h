@@ -73,7 +73,7 @@ struct emitter_open {
     uint64_t call;             /* the last call that wrote to it */
     struct block_place *place; /* of the next record */
     struct block *block;       /* owned; NULL: none */
-    uint16_t worker;
+    bool listed;               /* in the emitter's list of destinations that were ever used */
 };
 
 static inline uint32_t emitter_open_count(const struct emitter_open *open)
@@ -102,6 +102,9 @@ struct emitter {
     uint32_t n_open;
     struct emitter_mark *marks; /* per destination touched in this call */
     struct emitter_open *open;  /* per destination */
+    uint16_t *used;             /* destinations that were ever used, n_used of them: of the very
+                                   many that a cluster may have, a few */
+    uint32_t n_used;
     struct emitter_options options;
     struct block *sealed; /* full blocks of this call, oldest first */
     struct block **sealed_end;
@@ -172,5 +175,9 @@ s4_status emitter_emit_raw(struct emitter *emitter, uint16_t stream, uint16_t sl
 bool emitter_flush(struct emitter *emitter);
 /* Those that were opened at this time (of now_us) or before. */
 bool emitter_flush_old(struct emitter *emitter, uint64_t opened_us);
+
+/* From now on the slot's records go to this worker, as the map says since just now. Not inside a
+ * call, and after a flush: what is open for the worker before would go behind what comes. */
+void emitter_reroute(struct emitter *emitter, uint32_t slot, uint16_t worker);
 
 #endif

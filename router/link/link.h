@@ -11,9 +11,12 @@
 
 #define LINK_INTAKES_MAX 64u /* two per node: feeds, and injected batches */
 
+#define LINK_FRESH (UINT64_C(1) << 32) /* a counter that begins with whatever number comes */
+
 /* Counters of the links into one partition, by source. */
 struct links_in {
-    uint32_t *last; /* [links_count]: the last number applied; owned by the partition */
+    uint64_t *last; /* [links_count]: the last number applied, or LINK_FRESH; owned by the
+                       partition */
 };
 
 static inline size_t links_count(uint32_t slots)
@@ -28,26 +31,32 @@ static inline uint16_t link_intake(uint32_t slots, uint32_t intake)
 
 enum link_verdict { LINK_APPLY, LINK_REPEAT, LINK_GAP };
 
-static inline uint32_t *link_counter(const struct links_in *links, const struct record *record)
-{
-    return &links->last[record->src];
-}
-
 static inline bool link_is_next(const struct links_in *links, const struct record *record)
 {
-    return record->seq == *link_counter(links, record) + 1;
+    return record->seq == links->last[record->src] + 1;
 }
 
-/* Judges a record and, when it is the next one, counts it. Numbers wrap (rule 4). */
+/* Judges a record and, when it is the next one, counts it. Numbers wrap (rule 4); no record is next
+ * at once where the numbers wrap, or begin (rule 7). */
 static inline enum link_verdict link_judge(struct links_in *links, const struct record *record)
 {
-    uint32_t *counter = link_counter(links, record);
-    uint32_t expected = *counter + 1;
-    if (LIKELY(record->seq == expected)) {
-        *counter = expected;
+    uint64_t *counter = &links->last[record->src];
+    if (LIKELY(record->seq == *counter + 1)) {
+        *counter = record->seq;
+        return LINK_APPLY;
+    }
+    uint32_t expected = *counter == LINK_FRESH ? record->seq : (uint32_t)*counter + 1;
+    if (record->seq == expected) {
+        *counter = record->seq;
         return LINK_APPLY;
     }
     return (int32_t)(record->seq - expected) < 0 ? LINK_REPEAT : LINK_GAP;
+}
+
+/* The source begins a new generation: its numbers so far mean nothing any more. */
+static inline void link_forget(struct links_in *links, uint32_t source)
+{
+    links->last[source] = LINK_FRESH;
 }
 
 #endif

@@ -112,6 +112,12 @@ static struct run *run_set_aside(struct worker *worker, struct run *run)
     return copy;
 }
 
+/* Whether what waits for it lies in copies. */
+static inline bool is_set_aside(const struct partition *partition)
+{
+    return partition->stalled == PARTITION_STALLED || partition->stalled == PARTITION_HELD;
+}
+
 /* The partition has stalled: whatever came for it since it last did is copied out. */
 static void runs_set_aside(struct worker *worker, struct partition *partition)
 {
@@ -193,6 +199,22 @@ static void ready_remove(struct worker *worker, struct partition *partition)
 
 void partition_resume(struct worker *worker, struct partition *partition)
 {
+    if (partition->stalled == PARTITION_HELD)
+        return;
+    partition->stalled = PARTITION_TAKES;
+    ready_push(worker, partition);
+}
+
+void partition_hold(struct worker *worker, struct partition *partition)
+{
+    ready_remove(worker, partition);
+    partition->stalled = PARTITION_HELD;
+    runs_set_aside(worker, partition);
+}
+
+void partition_go(struct worker *worker, struct partition *partition)
+{
+    CHECK(partition->stalled == PARTITION_HELD);
     partition->stalled = PARTITION_TAKES;
     ready_push(worker, partition);
 }
@@ -278,7 +300,8 @@ static void sort_runs(struct worker *worker, struct block_runs *runs, uint32_t n
         uint16_t slot = worker->touched[t];
         struct run *run = &runs->runs[t];
         uint32_t count = counts[slot];
-        run->partition = partitions ? partitions[slot] : NULL;
+        struct partition *partition = partitions ? partitions[slot] : NULL;
+        run->partition = partition && partition->home == worker ? partition : NULL;
         run->runs = runs;
         run->block = runs->block;
         run->order = runs->order + at;
@@ -304,7 +327,7 @@ static void sort_place(struct worker *worker, struct block_runs *runs,
 static void run_queue(struct worker *worker, struct run *run)
 {
     struct partition *partition = run->partition;
-    if (UNLIKELY(partition->stalled == PARTITION_STALLED))
+    if (UNLIKELY(is_set_aside(partition)))
         partition->copied = run = run_set_aside(worker, run);
     run->next = NULL;
     if (partition->newest)
@@ -313,6 +336,31 @@ static void run_queue(struct worker *worker, struct run *run)
         partition->oldest = run;
     partition->newest = run;
     ready_push(worker, partition);
+}
+
+/* A run of all that is in the block, in its order. */
+void partition_put_first(struct worker *worker, struct partition *partition, struct block *block)
+{
+    CHECK(partition->stalled == PARTITION_HELD && block->count > 0);
+    struct block_runs *runs = runs_take(worker);
+    const struct block_place *places = places_find(worker, block);
+    CHECK(runs && places && runs_grow(runs, block->count, 1));
+    runs->block = block;
+    runs->n_runs = runs->runs_left = 1;
+    memcpy(runs->order, places, block->count * sizeof *places);
+    struct run *run = runs->runs;
+    *run = (struct run){ .next = partition->oldest,
+                         .partition = partition,
+                         .runs = runs,
+                         .block = block,
+                         .order = runs->order,
+                         .count = block->count };
+    partition->oldest = run;
+    if (!partition->newest)
+        partition->newest = run;
+    if (!partition->copied)
+        partition->copied = run;
+    worker->options.ops->block_taken(worker->options.user, block);
 }
 
 /* Orders a block's records and queues its runs. Memory is needed only while the working set grows;
@@ -345,7 +393,7 @@ static void block_take_in(struct worker *worker, struct block *block)
     run_finish(worker, &self);
 }
 
-static bool take_in(struct worker *worker)
+static bool take_blocks(struct worker *worker)
 {
     bool any = false;
     struct block *lists[2] = { worker->kept, inbox_take_blocks(&worker->inbox) };
@@ -359,6 +407,17 @@ static bool take_in(struct worker *worker)
             any = true;
         }
     }
+    return any;
+}
+
+void worker_take_in(struct worker *worker)
+{
+    take_blocks(worker);
+}
+
+static bool take_in(struct worker *worker)
+{
+    bool any = take_blocks(worker);
     for (struct message *m = inbox_take_messages(&worker->inbox); m;) {
         struct message *next = m->next;
         m->run(worker->options.user, m);
@@ -384,7 +443,7 @@ static bool execute_one(struct worker *worker)
         if (UNLIKELY(partition->copied == run))
             partition->copied = NULL;
         run_finish(worker, run);
-    } else if (partition->stalled == PARTITION_STALLED) {
+    } else if (is_set_aside(partition)) {
         runs_set_aside(worker, partition);
     }
     ready_push(worker, partition);

@@ -35,6 +35,7 @@ enum partition_stall {
     PARTITION_TAKES,
     PARTITION_STALLED, /* until partition_resume: what waits for it is copied out of its blocks */
     PARTITION_PAUSED,  /* the same with its whole app: blocks of its own, which may stay whole */
+    PARTITION_HELD, /* as stalled, until partition_go: it comes from another place or goes there */
 };
 
 /* Records of one block for one partition. */
@@ -53,6 +54,7 @@ struct run {
 
 /* How a worker sees a partition; embedded in the host's. Owner: its worker's thread. */
 struct partition {
+    const struct worker *home; /* whose it is: runs on another are for none */
     uint16_t app;
     uint16_t slot;
     bool ready;      /* in the worker's ready list */
@@ -116,6 +118,9 @@ void worker_drain_messages(struct worker *worker);
 
 /* Owner thread: the same without the inbox, for blocks from itself. */
 void worker_keep(struct worker *worker, struct block *block);
+/* Owner thread, or while that stands still in a message: takes in what blocks have come, so that
+ * their records wait in their partitions' queues. */
+void worker_take_in(struct worker *worker);
 
 /* Owner thread, within a run: it is the last of this round, so that the host gets to look around.
  */
@@ -128,8 +133,15 @@ bool worker_step(struct worker *worker);
 /* The wall clock as of the last look: once per round, never per event. */
 uint64_t worker_now_us(const struct worker *worker);
 
-/* Takes records again; owner thread. */
+/* Takes records again, unless it is held; owner thread. */
 void partition_resume(struct worker *worker, struct partition *partition);
+/* It takes nothing until partition_go; what waits is copied out, and so is what comes. Owner
+ * thread, or while that stands still. */
+void partition_hold(struct worker *worker, struct partition *partition);
+void partition_go(struct worker *worker, struct partition *partition);
+/* A block all of whose records are for this partition, which is held: it goes before what waits.
+ * The hold goes along. */
+void partition_put_first(struct worker *worker, struct partition *partition, struct block *block);
 /* Forgets all runs that wait for it (their records count as dropped); how many records. */
 uint64_t partition_clear(struct worker *worker, struct partition *partition);
 /* Records that wait. */

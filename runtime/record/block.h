@@ -98,6 +98,12 @@ static inline const struct record *block_end(const struct block *block)
     return (const struct record *)(const void *)(block->data + block->used);
 }
 
+/* Copies the records that `wants` picks, in their order, into a block of just their size, for the
+ * same worker; NULL: there is none. */
+typedef bool block_wants(void *user, const struct record *record);
+s4_status block_pick(const struct block *from, struct block_pool *pool, block_wants *wants,
+                     void *user, struct block **picked) MUST_USE;
+
 /* Checks the frame of every record of a block that came from another process: lengths, alignment,
  * key bounds, destination below `slots`, count. What lies in the attributes is checked per type by
  * codec_check. Answers S4_CORRUPT and where. */

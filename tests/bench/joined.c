@@ -38,7 +38,7 @@ static void die(const char *what, const char *why)
 bool joined_is_far(uint64_t key)
 {
     uint64_t form = __builtin_bswap64(key ^ KEY_SIGN);
-    return slot_fixed_worker(slot_of_hash(hash_bytes(&form, sizeof form), JOINED_SLOTS), 2, 1) == 1;
+    return slot_fixed_worker(slot_of_hash(hash_bytes(&form, sizeof form), JOINED_SLOTS), 2, 1, 1) == 1;
 }
 
 /* ---- a node -------------------------------------------------------------------------------- */
@@ -64,7 +64,7 @@ static void open_net(struct joined *joined, uint32_t number)
 static void open_node(struct joined *joined, uint32_t number, const struct joined_options *options)
 {
     CHECK(sem_init(&joined->up, 0, 0) == 0 && sem_init(&joined->quiet, 0, 0) == 0);
-    CHECK(peers_create(2, number, 1, &joined->peers) == S4_OK);
+    CHECK(peers_create(2, number, &joined->peers) == S4_OK);
     node_open(&joined->node, &(struct node_options){
                                  .bundle = options->bundle,
                                  .lines = options->lines,

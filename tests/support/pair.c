@@ -115,8 +115,7 @@ void pair_start(struct pair *pair, enum ends_kind kind, const struct rig_options
     }
     for (uint32_t i = 0; i < 2; i++) {
         struct rig_options o = *options;
-        uint32_t workers = o.workers ? o.workers : 1;
-        ck_assert_int_eq(peers_create(2, i, workers, &pair->peers[i]), S4_OK);
+        ck_assert_int_eq(peers_create(2, i, &pair->peers[i]), S4_OK);
         o.remote = peers_remote(pair->peers[i]);
         o.nodes = 2;
         o.node = i;

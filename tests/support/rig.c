@@ -45,7 +45,7 @@ void rig_start(struct rig *rig, const struct rig_options *o)
     if (!o->threads)
         ck_assert_int_eq(pool_sim_create(100000, o->seed ? o->seed : 1, &rig->pool), S4_OK);
     struct store_sim_options store = { .seed = o->seed };
-    if (!o->stores[o->node])
+    if (!o->without_store && !o->stores[o->node])
         ck_assert_int_eq(store_sim_create(&store, &rig->store), S4_OK);
     struct engine_options options = {
         .workers = o->workers,
@@ -59,13 +59,16 @@ void rig_start(struct rig *rig, const struct rig_options *o)
                  : o->threads ? NULL
                               : &rig->clock.clock,
         .requests = rig->pool,
-        .store = rig->store ? rig->store : o->stores[o->node],
+        .store = o->without_store ? NULL
+                 : rig->store     ? rig->store
+                                  : o->stores[o->node],
         .alarm = note_alarm,
         .fault = note_fault,
         .user = rig,
         .remote = o->remote,
         .nodes = o->nodes,
         .node = o->node,
+        .map = o->map,
     };
     ck_assert_msg(engine_create(&options, &rig->engine, &diag) == S4_OK, "%s", diag.text);
     make_plugin(o->app, o->manifest, &rig->bundle, &rig->plugin);

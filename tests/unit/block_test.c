@@ -299,11 +299,55 @@ START_TEST(check_survives_anything)
 }
 END_TEST
 
+static bool wants_slot(void *user, const struct record *record)
+{
+    return record->dst == *(const uint16_t *)user;
+}
+
+START_TEST(some_records_of_a_block)
+{
+    struct block_pool *pool = pool_of(BLOCK_SIZE_DEFAULT);
+    struct block *from = block_take(pool, 0);
+    struct block *picked;
+    for (uint32_t i = 0; i < 30; i++) {
+        struct record *record = (struct record *)(void *)(from->data + from->used);
+        *record =
+            (struct record){ .len = 48 + i % 2 * 8, .dst = i % 3, .hop = 3 - i % 3, .seq = i };
+        from->used += record->len;
+        from->count++;
+    }
+    from->worker = 9;
+    for (uint16_t slot = 0; slot < 3; slot++) {
+        ck_assert_int_eq(block_pick(from, pool, wants_slot, &slot, &picked), S4_OK);
+        ck_assert_uint_eq(picked->count, 10);
+        ck_assert_uint_eq(picked->worker, 9);
+        ck_assert_uint_eq(picked->hops, 3 - slot);
+        uint32_t seq = slot;
+        const struct record *end = block_end(picked);
+        for (const struct record *r = block_first(picked); r < end; r = record_next(r), seq += 3) {
+            ck_assert_uint_eq(r->seq, seq);
+            ck_assert_uint_eq(r->dst, slot);
+        }
+        block_release(picked);
+    }
+    uint16_t none = 3;
+    ck_assert_int_eq(block_pick(from, pool, wants_slot, &none, &picked), S4_OK);
+    ck_assert_ptr_null(picked);
+    none = 0;
+    mem_fail_after(0);
+    ck_assert_int_eq(block_pick(from, pool, wants_slot, &none, &picked), S4_NO_MEMORY);
+    mem_fail_after(-1);
+    block_release(from);
+    block_pool_destroy(pool);
+}
+END_TEST
+
 Suite *suite_build(void)
 {
     Suite *suite = suite_create("block");
     suite_add(suite, "take", take_and_release, 10);
     suite_add(suite, "limits", limits_and_large_blocks, 10);
+    suite_add(suite, "pick", some_records_of_a_block, 10);
     suite_add(suite, "steady", steady_state_allocates_nothing, 10);
     suite_add(suite, "memory", memory_may_fail, 10);
     suite_add(suite, "threads", threads_exchange_blocks, 30);

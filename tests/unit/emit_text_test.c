@@ -23,7 +23,7 @@ struct side {
 
 static struct bench bench;
 static struct block_pool *pool;
-static uint16_t map_workers[SLOTS];
+static _Atomic uint16_t map_workers[SLOTS];
 static const struct slot_map map = { .slots = SLOTS, .worker = map_workers };
 
 static void keep(void *user, struct block *block)
@@ -140,7 +140,7 @@ START_TEST(every_shape_writes_what_the_general_way_writes)
     bench_open(&bench, shapes, ARRAY_LEN(shapes));
     ck_assert_int_eq(block_pool_create(BLOCK, &pool), S4_OK);
     for (uint32_t slot = 0; slot < SLOTS; slot++)
-        map_workers[slot] = slot_fixed_worker(slot, 1, WORKERS);
+        map_workers[slot] = slot_fixed_worker(slot, 1, WORKERS, WORKERS);
     for (size_t i = 0; i < ARRAY_LEN(shapes); i++) {
         struct codec *codec = codec_of(schema_find(bench.schema, shapes[i]->name));
         keys += by_each_string(codec, MESSAGES / 40);

@@ -46,7 +46,7 @@ static struct codec *codec;
 static struct block_pool *pool;
 static struct emitter emitter;
 static struct route routes[ROUTES];
-static uint16_t map_workers[SLOTS];
+static _Atomic uint16_t map_workers[SLOTS];
 static const struct slot_map map = { .slots = SLOTS, .worker = map_workers };
 static uint32_t links[SLOTS];
 static uint32_t seqs[SLOTS]; /* the naive counters */
@@ -121,7 +121,7 @@ static void start(uint32_t emits_max)
     codec = codec_of(schema_find(bench.schema, "model.Tick"));
     ck_assert_int_eq(block_pool_create(BLOCK, &pool), S4_OK);
     for (uint32_t slot = 0; slot < SLOTS; slot++)
-        map_workers[slot] = slot_fixed_worker(slot, 1, WORKERS);
+        map_workers[slot] = slot_fixed_worker(slot, 1, WORKERS, WORKERS);
     routes[BY_USER] = make_route(BY_USER, ROUTE_KEYED, "user");
     routes[BY_AT] = make_route(BY_AT, ROUTE_KEYED, "at");
     routes[BY_PAIR] = make_route(BY_PAIR, ROUTE_KEYED, "user,at");
@@ -287,12 +287,25 @@ static uint32_t one_call(void)
     return n;
 }
 
+/* A slot goes to another worker; what was sent before went to the one before. */
+static void move_one(void)
+{
+    uint32_t slot = (uint32_t)rng_below(&bench.rng, SLOTS);
+    uint16_t worker = (uint16_t)rng_below(&bench.rng, WORKERS);
+    emitter_flush(&emitter);
+    atomic_store(&map_workers[slot], worker);
+    emitter_reroute(&emitter, slot, worker);
+}
+
 START_TEST(a_million_records_against_a_list)
 {
     start(UINT32_MAX);
     rng_init(&bench.rng, suite_seed());
-    for (uint32_t n = 0; n < EMITS;)
+    for (uint32_t n = 0; n < EMITS;) {
         n += one_call();
+        if (rng_below(&bench.rng, 200) == 0)
+            move_one();
+    }
     emitter_flush(&emitter);
     uint64_t sent = 0;
     for (uint32_t w = 0; w < WORKERS; w++)

@@ -106,7 +106,7 @@ START_TEST(only_the_owner_of_the_key_is_asked)
     for (int user = 'a'; user <= 'z'; user++) {
         char key[2] = { (char)user, '\0' };
         char row[64];
-        uint32_t worker = slot_fixed_worker(slot_of(key), 1, WORKERS);
+        uint32_t worker = slot_fixed_worker(slot_of(key), 1, WORKERS, WORKERS);
         asked[worker] = true;
         struct query_pins *pins = pin_on(key, worker);
         ck_assert_uint_eq(pins->n, 1);

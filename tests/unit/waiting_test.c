@@ -445,7 +445,8 @@ static void note_answer(uint32_t gate, uint32_t left)
     heard[strlen(heard)] = (char)('0' + left);
 }
 
-/* A gate asks and is removed; a new one of its key asks something else and waits. */
+/* A gate asks and is removed; a new one of its key asks something else and waits. What a partition had
+ * asked is asked again where it is loaded, and the answers to the one before are nobody's. */
 START_TEST(an_answer_is_for_who_asked)
 {
     for (int draw = 0; draw < 8; draw++) { /* of answers: drawn by the pool */
@@ -463,7 +464,8 @@ START_TEST(an_answer_is_for_who_asked)
         FEED({ 0, GATE_WAIT_MAX }, { 0, 0 });
         if (draw % 4 > 1)
             rig_reload(&rig, 0);
-        ck_assert_uint_eq(pool_sim_waiting(rig.pool), 2);
+        size_t again = draw % 2 + (draw % 4 > 1 ? 2 : 0);
+        ck_assert_uint_eq(pool_sim_waiting(rig.pool), 2 + again);
         answer_until(0);
         ck_assert_str_eq(heard, "210");
         struct engine_counters counters = rig_counters(&rig);

@@ -39,8 +39,10 @@ static struct partition *const *find(void *user, uint16_t app)
 {
     static struct partition *by_slot[SLOTS];
     ck_assert_uint_eq(app, 7);
-    for (uint16_t slot = 0; slot < SLOTS; slot++)
+    for (uint16_t slot = 0; slot < SLOTS; slot++) {
         by_slot[slot] = slot == GONE ? NULL : &partitions[slot];
+        partitions[slot].home = worker;
+    }
     return by_slot;
 }
 
@@ -565,6 +567,35 @@ START_TEST(out_of_memory_makes_no_worker)
 }
 END_TEST
 
+/* ---- held ------------------------------------------------------------------------------------ */
+
+/* A partition that is held takes nothing, whoever resumes it; what is put first goes first. */
+START_TEST(a_partition_is_held_until_it_goes)
+{
+    start_holding_0();
+    holds_0 = false;
+    keep_blocks(3);
+    worker_take_in(worker);
+    uint64_t waiting = partition_waiting(&partitions[0]);
+    ck_assert_uint_gt(waiting, 0);
+    uint64_t before = taken[0];
+    partition_hold(worker, &partitions[0]);
+    partition_resume(worker, &partitions[0]);
+    run_out();
+    ck_assert_uint_eq(taken[0], before);
+    ck_assert_uint_eq(partition_waiting(&partitions[0]), waiting);
+    keep_blocks(1);
+    run_out();
+    ck_assert_uint_gt(partition_waiting(&partitions[0]), waiting);
+    waiting = partition_waiting(&partitions[0]);
+    partition_go(worker, &partitions[0]);
+    run_out();
+    ck_assert_uint_eq(taken[0], before + waiting);
+    ck_assert_uint_eq(partition_waiting(&partitions[0]), 0);
+    stop();
+}
+END_TEST
+
 Suite *suite_build(void)
 {
     Suite *suite = suite_create("worker");
@@ -578,5 +609,6 @@ Suite *suite_build(void)
     suite_add(suite, "ticks", ticks_come_when_they_are_wanted, 20);
     suite_add(suite, "threads", threads_hand_over_in_order, 60);
     suite_add(suite, "memory", out_of_memory_makes_no_worker, 20);
+    suite_add(suite, "held", a_partition_is_held_until_it_goes, 10);
     return suite;
 }

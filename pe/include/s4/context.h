@@ -37,7 +37,8 @@
      (ctx)->host->unpublish((ctx), &(output)->base, &(row)->base))
 
 /* Runs a request's function on the thread pool with a copy of the question; the answer comes as a
- * call of the class's answer handler, between two events. S4_FULL: too many outstanding. */
+ * call of the class's answer handler, between two events. It may run more than once, when the
+ * partition moves to another node meanwhile. S4_FULL: too many outstanding. */
 #define s4_ask(ctx, request, question)                         \
     (S4_CARRIES_((request)->asks[0], question, "the request"), \
      (ctx)->host->ask((ctx), &(request)->base, &(question)->base))

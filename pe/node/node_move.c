@@ -1,0 +1,342 @@
+/* A slot on its way from one node to another.
+ *
+ *   here                                  there
+ *   the map orders the move               the map orders the move: partitions that take nothing
+ *   freeze: nothing of it runs; save
+ *   state, and what it had sent  ------>  load; report
+ *   the map says that it is there         the map says that it is here: what it had sent goes out
+ *   gone                                  again, then it runs
+ *
+ * What came for it here before the freeze travels with its state; what comes later is kept apart by
+ * who sent it. The one that froze it takes it back only if the map says so, under a new epoch: else
+ * two could run it.
+ */
+#include "pe/node/node_inside.h"
+
+#include "runtime/base/mem.h"
+
+#define CHUNK_MAGIC 0x314b4e5548433453ull
+#define CHUNK_BYTES (64 * KIB - sizeof(struct chunk))
+
+enum chunk_kind {
+    CHUNK_STATE = 1, /* bytes of engine_slot_save */
+    CHUNK_PARCEL,    /* a block of records that the slot had sent */
+    CHUNK_END,       /* `size`: of all state */
+};
+
+struct chunk {
+    uint64_t magic;
+    uint64_t move;
+    uint64_t schema; /* PARCEL */
+    uint64_t size;   /* of what follows, or of all */
+    uint32_t slot;
+    uint32_t kind;
+    uint32_t count; /* PARCEL: records */
+    uint32_t hops;  /* PARCEL */
+    char app[GRAPH_NAME_MAX + 1];
+    char blank[8 - (GRAPH_NAME_MAX + 1) % 8];
+};
+_Static_assert(sizeof(struct chunk) % 8 == 0, "what follows is aligned");
+
+/* ---- going ----------------------------------------------------------------------------------- */
+
+static s4_status send_chunk(struct node *node, struct chunk *chunk, const void *bytes)
+{
+    size_t size = chunk->kind == CHUNK_END ? 0 : chunk->size;
+    struct block *block = block_take(engine_pool(node->engine), sizeof *chunk + align_up(size, 8));
+    if (!block)
+        return S4_NO_MEMORY;
+    chunk->magic = CHUNK_MAGIC;
+    chunk->move = node->out.move;
+    chunk->slot = node->out.slot;
+    memcpy(block->data, chunk, sizeof *chunk);
+    block->used = (uint32_t)(sizeof *chunk + align_up(size, 8));
+    block->count = 1;
+    if (size) {
+        memset(block->data + block->used - 8, 0, 8);
+        memcpy(block->data + sizeof *chunk, bytes, size);
+    }
+    struct ferry_frame frame = {
+        .app = "s4", .version = node->map->version, .lane = NODE_MOVE_LANE, .block = block
+    };
+    s4_status status = node->ferry->ops->send(node->ferry, node->out.target, &frame);
+    if (status != S4_OK)
+        block_release(block);
+    return status;
+}
+
+static s4_status send_state(struct node *node, const struct buffer *bytes)
+{
+    for (size_t at = 0; at < bytes->size;) {
+        struct chunk chunk = { .kind = CHUNK_STATE,
+                               .size = size_min(bytes->size - at, CHUNK_BYTES) };
+        TRY(send_chunk(node, &chunk, bytes->data + at));
+        at += chunk.size;
+    }
+    return S4_OK;
+}
+
+static s4_status send_held(struct node *node)
+{
+    for (const struct parcel *p = node->out.held.first; p; p = p->next) {
+        struct chunk chunk = { .kind = CHUNK_PARCEL,
+                               .schema = p->schema,
+                               .size = p->block->used,
+                               .count = p->block->count,
+                               .hops = p->block->hops };
+        snprintf(chunk.app, sizeof chunk.app, "%s", p->app);
+        TRY(send_chunk(node, &chunk, p->block->data));
+    }
+    return S4_OK;
+}
+
+void node_move_saved(struct node *node, struct item *item)
+{
+    if (node->out.phase != OUT_SAVING || item->move != node->out.move)
+        return; /* it was taken back meanwhile */
+    s4_status status = item->status;
+    if (status == S4_OK)
+        status = send_state(node, &item->bytes);
+    if (status == S4_OK)
+        status = send_held(node);
+    struct chunk end = { .kind = CHUNK_END, .size = item->bytes.size };
+    if (status == S4_OK)
+        status = send_chunk(node, &end, NULL);
+    node->out.phase = OUT_SENT;
+    if (status != S4_OK) /* the other one waits in vain, and the leader sees to it */
+        node->options.upcalls->moved(node->options.upcalls->user, node->out.slot, node->out.move,
+                                     false, s4_status_text(status));
+}
+
+static void saved(void *user, s4_status status, struct buffer *bytes)
+{
+    struct item *out = user;
+    struct node *node = out->owner;
+    out->status = status;
+    out->bytes = *bytes;
+    node_push(node, out);
+}
+
+static void pick_sent(void *user, const struct ferry_frame *frame)
+{
+    struct node *node = user;
+    if (frame->lane == NODE_MOVE_LANE)
+        return;
+    struct ferry_frame any = *frame;
+    any.number = PARCEL_LAST; /* of many lanes: as they come */
+    s4_status status = parcels_pick(&node->out.held, node->engine, node->map, &any, PICK_BY_SOURCE,
+                                    node->out.slot);
+    if (status != S4_OK)
+        node_fail(node, status, "what slot %u has sent could not be kept: %s", node->out.slot,
+                  s4_status_text(status));
+}
+
+void node_freeze(struct node *node)
+{
+    struct move_out *out = &node->out;
+    engine_slot_hold(node->engine, out->slot);
+    engine_slot_route(node->engine, out->slot, engine_nowhere(node->engine));
+    for (uint32_t i = 0; i < MAP_MEMBERS_MAX; i++)
+        if (i != node->self && map_member_exists(node->map, i))
+            node->ferry->ops->walk(node->ferry, i, pick_sent, node);
+    struct item *item = node_item(node, ITEM_SAVED);
+    item->owner = node;
+    item->move = out->move;
+    out->phase = OUT_SAVING;
+    s4_status status = engine_slot_save(node->engine, out->slot, saved, item);
+    if (status != S4_OK) {
+        mem_free(item);
+        node_fail(node, status, "slot %u cannot be saved: %s", out->slot, s4_status_text(status));
+    }
+}
+
+void node_move_drop_out(struct node *node)
+{
+    node_drop(node, &node->out.held);
+    node->out.phase = OUT_NONE;
+}
+
+/* ---- coming ---------------------------------------------------------------------------------- */
+
+static void report(struct node *node, bool done, const char *why)
+{
+    node->in.phase = done ? IN_LOADED : IN_FAILED;
+    node->options.upcalls->moved(node->options.upcalls->user, node->in.slot, node->in.move, done,
+                                 why);
+}
+
+static void loaded(void *user, s4_status status, const struct diag *diag)
+{
+    struct item *item = user;
+    item->status = status;
+    map_text_clean(diag->text, MAP_WHY_MAX, item->why);
+    node_push(item->owner, item);
+}
+
+void node_move_loaded(struct node *node, struct item *item)
+{
+    if (node->in.phase == IN_LOADING && item->move == node->in.move)
+        report(node, item->status == S4_OK, item->why);
+}
+
+static void load(struct node *node)
+{
+    struct item *item = node_item(node, ITEM_LOADED);
+    item->owner = node;
+    item->move = node->in.move;
+    node->in.phase = IN_LOADING;
+    s4_status status = engine_slot_load(node->engine, node->in.slot, &node->in.state, loaded, item);
+    if (status == S4_OK)
+        return;
+    mem_free(item);
+    report(node, false, s4_status_text(status));
+}
+
+/* A block of records as the other node's engine closed it: checked as any that comes. */
+static s4_status take_parcel(struct node *node, const struct chunk *chunk, const char *bytes,
+                             struct diag *diag)
+{
+    struct block *block = block_take(engine_pool(node->engine), chunk->size);
+    if (!block)
+        return S4_NO_MEMORY;
+    memcpy(block->data, bytes, chunk->size);
+    block->used = (uint32_t)chunk->size;
+    block->count = chunk->count;
+    block->hops = (uint8_t)chunk->hops;
+    s4_status status =
+        engine_block_check(node->engine, chunk->app, chunk->schema, block, chunk->slot, diag);
+    if (status == S4_OK)
+        status = parcels_add(&node->in.held, chunk->app, chunk->schema, PARCEL_LAST, &block);
+    if (status != S4_OK)
+        block_release(block);
+    return status;
+}
+
+static s4_status take_chunk(struct node *node, const struct chunk *chunk, const char *bytes,
+                            struct diag *diag)
+{
+    switch (chunk->kind) {
+    case CHUNK_STATE:
+        if (node->in.state.size + chunk->size > NODE_MOVE_BYTES_MAX)
+            return diag_set(diag, S4_TOO_LARGE, "its state is over %llu bytes",
+                            (unsigned long long)NODE_MOVE_BYTES_MAX);
+        return buffer_append(&node->in.state, bytes, chunk->size);
+    case CHUNK_PARCEL:
+        return take_parcel(node, chunk, bytes, diag);
+    case CHUNK_END:
+        if (node->in.state.size != chunk->size)
+            return diag_set(diag, S4_CORRUPT, "%zu bytes came of %llu", node->in.state.size,
+                            (unsigned long long)chunk->size);
+        load(node);
+        return S4_OK;
+    default:
+        return diag_set(diag, S4_CORRUPT, "a piece of the unknown kind %u", chunk->kind);
+    }
+}
+
+/* Is it a piece, and what follows it there? */
+static bool read_chunk(const struct block *block, struct chunk *chunk)
+{
+    if (block->used < sizeof *chunk)
+        return false;
+    memcpy(chunk, block->data, sizeof *chunk);
+    size_t rest = block->used - sizeof *chunk;
+    return chunk->magic == CHUNK_MAGIC && chunk->app[GRAPH_NAME_MAX] == 0 &&
+           (chunk->kind == CHUNK_END || chunk->size <= rest);
+}
+
+void node_move_arrived(struct node *node, uint32_t from, struct block *block)
+{
+    struct move_in *in = &node->in;
+    struct chunk chunk;
+    struct diag diag = { 0 };
+    if (!read_chunk(block, &chunk)) {
+        diag_set(&diag, S4_CORRUPT, "a piece of a slot's state that is none");
+        node->ferry->ops->refuse(node->ferry, from, &diag);
+    } else if (in->phase == IN_OPEN && in->from == from && in->slot == chunk.slot &&
+               in->move == chunk.move) {
+        s4_status status = take_chunk(node, &chunk, block->data + sizeof chunk, &diag);
+        if (status != S4_OK)
+            report(node, false, diag.text[0] ? diag.text : s4_status_text(status));
+    } /* else of a move that is over */
+    block_release(block);
+}
+
+void node_move_drop_in(struct node *node)
+{
+    buffer_fini(&node->in.state);
+    parcels_fini(&node->in.held);
+    node->in.phase = IN_NONE;
+}
+
+/* ---- what a new map means for them ------------------------------------------------------------
+ */
+
+static bool is_ordered(const struct map *map, uint32_t slot, uint64_t move)
+{
+    return map->slots[slot].target != MAP_NOBODY && map->slots[slot].move == move;
+}
+
+/* Moves that the map has ended: one way or the other, by the slot's new epoch. */
+void node_moves_before(struct node *node)
+{
+    struct move_out *out = &node->out;
+    if (out->phase != OUT_NONE && !is_ordered(node->map, out->slot, out->move)) {
+        bool back = node->map->slots[out->slot].owner == node->self;
+        if (out->phase >= OUT_SAVING && back)
+            node->counters.taken_back++;
+        node->counters.moved_out += !back;
+        node_move_drop_out(node);
+    }
+}
+
+static void open_in(struct node *node, uint32_t slot, const struct map_slot *s)
+{
+    struct diag diag = { 0 };
+    node->in.slot = slot;
+    node->in.from = s->owner;
+    node->in.move = s->move;
+    node->in.generation = s->generation;
+    s4_status status = engine_slot_open(node->engine, slot, s->target_worker, SLOT_ARRIVING, &diag);
+    if (status == S4_OK)
+        node->in.phase = IN_OPEN;
+    else
+        report(node, false, diag.text);
+}
+
+/* The slot that came is this node's: what it had sent goes first. Or it is not. */
+static void end_in(struct node *node)
+{
+    struct move_in *in = &node->in;
+    const struct map_slot *s = &node->map->slots[in->slot];
+    if (in->phase == IN_LOADED && s->owner == node->self && s->generation == in->generation) {
+        struct parcels held = in->held;
+        parcels_init(&in->held);
+        struct parcel *parcel;
+        while ((parcel = parcels_take(&held)))
+            node_send_apart(node, parcel);
+        node->counters.moved_in++;
+    } else if (s->owner != node->self && engine_slot_is_here(node->engine, in->slot)) {
+        engine_slot_close(node->engine, in->slot);
+    }
+    node_move_drop_in(node);
+}
+
+void node_moves_after(struct node *node)
+{
+    if (node->in.phase != IN_NONE && !is_ordered(node->map, node->in.slot, node->in.move))
+        end_in(node);
+    for (uint32_t slot = 0; slot < node->map->n_slots; slot++) {
+        const struct map_slot *s = &node->map->slots[slot];
+        if (s->target == MAP_NOBODY)
+            continue;
+        if (s->target == node->self && node->in.phase == IN_NONE)
+            open_in(node, slot, s);
+        if (s->owner == node->self && node->out.phase == OUT_NONE) {
+            node->out = (struct move_out){
+                .phase = OUT_WANTED, .slot = slot, .target = s->target, .move = s->move
+            };
+            parcels_init(&node->out.held);
+        }
+    }
+}

@@ -1,0 +1,264 @@
+/* Slots that leave an engine and come back: standing still among threads, what is saved and loaded,
+ * and what is refused.
+ */
+#include "tests/support/suite.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "pe/host/slots.h"
+#include "runtime/base/mem.h"
+#include "tests/support/model_app.h"
+#include "tests/support/rig.h"
+
+#define SLOTS 4
+
+static const char events[] = "{\"user\":\"a\",\"n\":2}\n{\"user\":\"b\",\"n\":5}\n"
+                             "{\"user\":\"c\",\"tags\":[\"x\",\"y\"]}\n{\"user\":\"a\"}\n";
+
+static struct rig rig;
+
+static void start(bool threads)
+{
+    static uint16_t map[SLOTS];
+    rig_start(&rig, &(struct rig_options){ .app = &s4_plugin,
+                                           .slots = SLOTS,
+                                           .nodes = 2,
+                                           .workers = threads ? 2 : 1,
+                                           .map = threads ? NULL : map,
+                                           .threads = threads });
+}
+
+static void stand_still(void)
+{
+    s4_status status;
+    while ((status = engine_still_begin(rig.engine)) == S4_AGAIN)
+        usleep(100); /* a deployment has the lock; there is nothing else to wait for */
+    ck_assert_int_eq(status, S4_OK);
+    while (!engine_is_still(rig.engine))
+        usleep(10);
+}
+
+/* ---- saving and loading ---------------------------------------------------------------------- */
+
+struct moved {
+    _Atomic bool done;
+    s4_status status;
+    struct buffer bytes;
+    char why[DIAG_TEXT_MAX];
+};
+
+static void saved(void *user, s4_status status, struct buffer *bytes)
+{
+    struct moved *moved = user;
+    moved->status = status;
+    moved->bytes = *bytes;
+    atomic_store(&moved->done, true);
+}
+
+static void loaded(void *user, s4_status status, const struct diag *diag)
+{
+    struct moved *moved = user;
+    moved->status = status;
+    snprintf(moved->why, sizeof moved->why, "%s", diag->text);
+    atomic_store(&moved->done, true);
+}
+
+static void save(uint32_t slot, struct moved *moved)
+{
+    *moved = (struct moved){ 0 };
+    ck_assert_int_eq(engine_slot_save(rig.engine, slot, saved, moved), S4_OK);
+    rig_settle(&rig);
+    ck_assert(atomic_load(&moved->done));
+    ck_assert_int_eq(moved->status, S4_OK);
+}
+
+static s4_status load(uint32_t slot, const char *bytes, size_t size, struct moved *moved)
+{
+    struct buffer copy;
+    *moved = (struct moved){ 0 };
+    buffer_init(&copy);
+    ck_assert_int_eq(buffer_append(&copy, bytes, size), S4_OK);
+    ck_assert_int_eq(engine_slot_load(rig.engine, slot, &copy, loaded, moved), S4_OK);
+    ck_assert_ptr_null(copy.data);
+    rig_settle(&rig);
+    ck_assert(atomic_load(&moved->done));
+    return moved->status;
+}
+
+static void hold(uint32_t slot)
+{
+    stand_still();
+    engine_slot_hold(rig.engine, slot);
+    engine_still_end(rig.engine);
+}
+
+static void leave_and_open(uint32_t slot, enum slot_start how)
+{
+    struct diag diag = { 0 };
+    stand_still();
+    engine_slot_close(rig.engine, slot);
+    ck_assert(!engine_slot_is_here(rig.engine, slot));
+    ck_assert_int_eq(engine_slot_open(rig.engine, slot, 1, how, &diag), S4_RANGE);
+    ck_assert_str_eq(diag.text, "slot 1 for worker 1, this node has 1");
+    ck_assert_int_eq(engine_slot_open(rig.engine, slot, 0, how, &diag), S4_OK);
+    ck_assert(engine_slot_is_held(rig.engine, slot));
+    engine_still_end(rig.engine);
+    rig_settle(&rig); /* what left is freed */
+}
+
+static void go(uint32_t slot)
+{
+    stand_still();
+    ck_assert_int_eq(engine_slot_go(rig.engine, slot, 2), S4_OK);
+    engine_still_end(rig.engine);
+    rig_settle(&rig);
+}
+
+START_TEST(a_slot_leaves_and_comes_back)
+{
+    struct moved moved, again;
+    start(false);
+    rig_feed(&rig, "ticks", events);
+    char *before = rig_rows(&rig, "totals");
+    struct engine_counters counted = rig_counters(&rig);
+    hold(1);
+    rig_feed(&rig, "ticks", events); /* some of these wait */
+    save(1, &moved);
+    leave_and_open(1, SLOT_ARRIVING);
+    ck_assert_int_eq(load(1, moved.bytes.data, moved.bytes.size, &again), S4_OK);
+    save(1, &again); /* the same state gives the same bytes, the waiting records among them */
+    ck_assert_uint_eq(again.bytes.size, moved.bytes.size);
+    ck_assert_mem_eq(again.bytes.data, moved.bytes.data, moved.bytes.size);
+    go(1);
+    struct engine_counters after = rig_counters(&rig);
+    ck_assert_uint_eq(after.instances, counted.instances);
+    ck_assert_uint_eq(after.state_bytes, counted.state_bytes);
+    ck_assert_uint_eq(after.dead_letters + after.duplicates, 0);
+    char *rows = rig_rows(&rig, "totals");
+    ck_assert_str_ne(rows, before); /* the second time was counted, too */
+    mem_free(rows);
+    mem_free(before);
+    buffer_fini(&moved.bytes);
+    buffer_fini(&again.bytes);
+    rig_stop(&rig);
+}
+END_TEST
+
+/* Bytes from another node: cut anywhere, or of something else, they are refused with the slot still
+ * held. */
+START_TEST(what_cannot_be_is_refused)
+{
+    struct moved moved, result;
+    start(false);
+    rig_feed(&rig, "ticks", events);
+    hold(1);
+    rig_feed(&rig, "ticks", events);
+    save(1, &moved);
+    leave_and_open(1, SLOT_ARRIVING);
+    for (size_t size = 1; size < moved.bytes.size; size += 1 + size / 16) {
+        ck_assert_int_ne(load(1, moved.bytes.data, size, &result), S4_OK);
+        ck_assert_str_ne(result.why, "");
+        ck_assert(engine_slot_is_held(rig.engine, 1));
+    }
+    static const struct {
+        size_t at;
+        s4_status status;
+        const char *why;
+    } damages[] = {
+        { 0, S4_CORRUPT, "slot 1 as it came: " },
+        { 8, S4_VERSION, "app \"model\" has another graph there" },
+        { 40, S4_NOT_FOUND, "app \"lodel\" is not deployed here" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(damages); i++) {
+        moved.bytes.data[damages[i].at] ^= 1;
+        ck_assert_int_eq(load(1, moved.bytes.data, moved.bytes.size, &result), damages[i].status);
+        ck_assert_msg(strncmp(result.why, damages[i].why, strlen(damages[i].why)) == 0, "%s",
+                      result.why);
+        moved.bytes.data[damages[i].at] ^= 1;
+    }
+    ck_assert_int_eq(load(1, moved.bytes.data, moved.bytes.size, &result), S4_OK);
+    go(1);
+    buffer_fini(&moved.bytes);
+    rig_stop(&rig);
+}
+END_TEST
+
+/* In a new generation it is empty, and takes whatever number comes first. */
+START_TEST(a_slot_begins_afresh)
+{
+    start(false);
+    rig_feed(&rig, "ticks", events);
+    size_t before = rig_count(&rig, "totals");
+    for (uint32_t slot = 0; slot < SLOTS; slot++) {
+        struct diag diag = { 0 };
+        hold(slot);
+        stand_still();
+        engine_slot_close(rig.engine, slot);
+        ck_assert_int_eq(engine_slot_open(rig.engine, slot, 0, SLOT_FRESH, &diag), S4_OK);
+        ck_assert_int_eq(engine_source_forget(rig.engine, (uint16_t)slot, 3), S4_OK);
+        engine_still_end(rig.engine);
+        go(slot);
+    }
+    ck_assert_uint_eq(rig_count(&rig, "totals"), 0);
+    ck_assert_uint_eq(rig_counters(&rig).instances, 1); /* the singleton, made anew */
+    rig_feed(&rig, "ticks", events);
+    ck_assert_uint_eq(rig_count(&rig, "totals"), before);
+    rig_stop(&rig);
+}
+END_TEST
+
+/* ---- among threads --------------------------------------------------------------------------- */
+
+struct feeding {
+    pthread_t thread;
+    _Atomic bool done;
+};
+
+static void *feed(void *user)
+{
+    struct feeding *feeding = user;
+    for (int i = 0; i < 300; i++)
+        rig_feed(&rig, "ticks", events);
+    atomic_store(&feeding->done, true);
+    return NULL;
+}
+
+/* Nothing is lost when slots are held and go on while events come. */
+START_TEST(workers_stand_still_while_events_come)
+{
+    struct feeding feeding = { 0 };
+    uint32_t times = 0;
+    rig_start(&rig, &(struct rig_options){
+                        .app = &s4_plugin, .slots = SLOTS, .workers = 2, .threads = true });
+    ck_assert_int_eq(pthread_create(&feeding.thread, NULL, feed, &feeding), 0);
+    do {
+        uint32_t slot = times++ % SLOTS;
+        hold(slot);
+        stand_still();
+        ck_assert_int_eq(engine_slot_go(rig.engine, slot, times), S4_OK);
+        engine_still_end(rig.engine);
+    } while (!atomic_load(&feeding.done));
+    pthread_join(feeding.thread, NULL);
+    ck_assert_int_eq(rig_drain(&rig, true, NULL), S4_OK);
+    struct engine_counters c = rig_counters(&rig);
+    ck_assert_uint_eq(c.injected, 300 * 4);
+    ck_assert_uint_eq(c.dead_letters + c.duplicates, 0);
+    ck_assert(rig_has(&rig, "totals", "{\"key\":\"a\",\"n\":900}"));
+    ck_assert(rig_has(&rig, "totals", "{\"key\":\"b\",\"n\":1500}"));
+    ck_assert(rig_has(&rig, "totals", "{\"key\":\"#x\",\"n\":300}"));
+    ck_assert_uint_gt(times, 3);
+    rig_stop(&rig);
+}
+END_TEST
+
+Suite *suite_build(void)
+{
+    Suite *suite = suite_create("slots");
+    suite_add(suite, "move", a_slot_leaves_and_comes_back, 10);
+    suite_add(suite, "refuse", what_cannot_be_is_refused, 60);
+    suite_add(suite, "fresh", a_slot_begins_afresh, 10);
+    suite_add(suite, "threads", workers_stand_still_while_events_come, 120);
+    return suite;
+}
