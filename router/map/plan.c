@@ -4,6 +4,7 @@
 
 #include "router/map/balance.h"
 #include "router/map/plan_inside.h"
+#include "router/map/planted.h"
 
 /* The entry of a member: of its name and its incarnation. One that cannot be read is believed to be
  * its. */
@@ -43,7 +44,7 @@ static void settle_move(struct plan *plan, uint32_t number)
     struct map_slot *slot = &plan->next->slots[number];
     const struct entry_move *target = move_report(plan, slot->target, number);
     const struct entry_move *owner = move_report(plan, slot->owner, number);
-    if (target && target->done) {
+    if ((target && target->done) || PLANTED(PLANTED_UNREPORTED)) {
         slot->owner = slot->target;
         slot->worker = slot->target_worker;
         plan->result->moved++;
@@ -72,7 +73,7 @@ static void disown(struct plan *plan, uint32_t member)
         if (slot->owner != member)
             continue;
         slot->owner = slot->target = MAP_NOBODY;
-        slot->epoch = plan->version;
+        slot->epoch = PLANTED(PLANTED_SAME_EPOCH) ? slot->epoch : plan->version;
     }
 }
 
@@ -195,8 +196,12 @@ static void give_empty(struct plan *plan, uint32_t number, struct balance *balan
     slot->worker = balance_worker(plan->next, taker);
     slot->owner = (uint8_t)taker;
     balance->has[taker]++;
+    if (!PLANTED(PLANTED_SAME_EPOCH) || slot->epoch == 0)
+        slot->epoch = plan->version;
+    if (PLANTED(PLANTED_SAME_GENERATION) && slot->generation > 0)
+        return;
     slot->generation++;
-    slot->epoch = slot->genesis = plan->version;
+    slot->genesis = plan->version;
 }
 
 /* Who gets what nobody has: active members; without any, those that are draining and have slots
