@@ -399,7 +399,8 @@ static uint32_t fewest(const struct balance *balance, uint32_t n, uint32_t slots
         return given == slots ? moves : UINT32_MAX;
     uint32_t best = UINT32_MAX;
     uint64_t exact = (uint64_t)slots * balance->weight[at];
-    for (uint32_t up = 0; up <= (exact % total != 0); up++) {
+    uint32_t ups = exact % total != 0 ? 1 : 0;
+    for (uint32_t up = 0; up <= ups; up++) {
         uint32_t share = (uint32_t)(exact / total) + up;
         uint32_t beyond = balance->has[at] > share ? balance->has[at] - share : 0;
         uint32_t found = fewest(balance, n, slots, total, at + 1, given + share, moves + beyond);
