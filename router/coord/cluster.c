@@ -220,10 +220,12 @@ static void give_up_session(struct cluster *cluster)
     forget_session(cluster);
     cluster->expired = false;
     cluster->connect_us = 0;
-    if (ended)
-        cluster->upcalls->ended(cluster->user, &cluster->why);
-    else
+    if (!ended) {
         cluster->state = CLUSTER_CONNECTING;
+        return;
+    }
+    cluster_request_refuse(cluster);
+    cluster->upcalls->ended(cluster->user, &cluster->why);
 }
 
 /* ---- stepping -------------------------------------------------------------------------------- */

@@ -124,9 +124,10 @@ struct cluster_reply {
     void *user;
 };
 
-/* S4_FULL: CLUSTER_REQUESTS_MAX are under way; S4_INVALID: a name that is none. Answers: S4_EXISTS,
- * an app of this name is there; S4_NOT_FOUND, none is, or no such member. `wanted->id` is drawn by
- * the caller, and not 0. */
+/* S4_FULL: CLUSTER_REQUESTS_MAX are under way; S4_INVALID: a name that is none; S4_STATE: it ended.
+ * Answers: S4_EXISTS, an app of this name is there; S4_NOT_FOUND, none is, or no such member;
+ * S4_UNAVAILABLE, it ended meanwhile. While the service is away there is no answer. `wanted->id` is
+ * drawn by the caller, and not 0. */
 s4_status cluster_deploy(struct cluster *cluster, const struct entry_wanted *wanted,
                          struct cluster_reply reply) MUST_USE;
 s4_status cluster_undeploy(struct cluster *cluster, const char *app,

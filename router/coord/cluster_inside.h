@@ -134,5 +134,7 @@ void lead_plan(struct cluster *cluster);
 
 /* cluster_request.c */
 void cluster_request_step(struct cluster *cluster);
+/* It ended: whoever waits is told. */
+void cluster_request_refuse(struct cluster *cluster);
 
 #endif

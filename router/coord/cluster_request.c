@@ -220,11 +220,19 @@ void cluster_request_step(struct cluster *cluster)
     }
 }
 
+void cluster_request_refuse(struct cluster *cluster)
+{
+    for (size_t n = cluster->n_requests; n > 0; n--) /* what an answer asks for stays unasked */
+        done(cluster, S4_UNAVAILABLE, "the cluster", "this node is no part of it any more");
+}
+
 static s4_status put(struct cluster *cluster, enum request_kind kind, const char *name,
                      struct cluster_reply reply, struct request **request)
 {
     if (!map_name_valid(name))
         return S4_INVALID;
+    if (cluster->state == CLUSTER_ENDED)
+        return S4_STATE;
     if (cluster->n_requests == CLUSTER_REQUESTS_MAX)
         return S4_FULL;
     *request = &cluster->requests[cluster->n_requests++];

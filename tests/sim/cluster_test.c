@@ -172,6 +172,12 @@ START_TEST(a_node_that_starts_again_joins_again)
 }
 END_TEST
 
+static void note_answer(void *user, s4_status status, const struct diag *why)
+{
+    *(struct diag *)user = *why;
+    ((struct diag *)user)->code = status;
+}
+
 START_TEST(what_is_no_cluster_is_refused)
 {
     static struct world world;
@@ -179,8 +185,13 @@ START_TEST(what_is_no_cluster_is_refused)
     struct diag diag = { 0 };
     three(&world);
     ck_assert_int_eq(guest_start(&guest, &world, "nowhere", "x", 1, NULL), S4_OK);
+    struct cluster_reply reply = { note_answer, &diag };
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(cluster_drain(guest.cluster, "x", reply), S4_OK);
     guest_run(&guest, WORLD_SESSION);
     ck_assert(guest.ended);
+    ck_assert_int_eq(diag.code, S4_UNAVAILABLE);
+    ck_assert_int_eq(cluster_drain(guest.cluster, "x", reply), S4_STATE);
     ck_assert_int_eq(guest.why.code, S4_NOT_FOUND);
     ck_assert_str_eq(
         guest.why.text,
@@ -202,17 +213,11 @@ START_TEST(what_is_no_cluster_is_refused)
 }
 END_TEST
 
-static void note_founded(void *user, s4_status status, const struct diag *why)
-{
-    *(struct diag *)user = *why;
-    ((struct diag *)user)->code = status;
-}
-
 START_TEST(a_cluster_is_made_once)
 {
     static struct world world;
     struct diag diag = { .code = S4_AGAIN };
-    struct found found = { .name = "t", .spec = { 43, 64 }, .done = note_founded, .user = &diag };
+    struct found found = { .name = "t", .spec = { 43, 64 }, .done = note_answer, .user = &diag };
     world_open(&world, 7, 12);
     found.coord = world.operator_coord;
     ck_assert_int_eq(found_start(&found, NULL), S4_OK);
@@ -237,12 +242,6 @@ START_TEST(a_cluster_is_made_once)
 END_TEST
 
 /* ---- what people ask ------------------------------------------------------------------------- */
-
-static void note_answer(void *user, s4_status status, const struct diag *why)
-{
-    *(struct diag *)user = *why;
-    ((struct diag *)user)->code = status;
-}
 
 /* A deployment that every node of the world can load, or one that some cannot. */
 static struct entry_wanted bundle(bool loads)
