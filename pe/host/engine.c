@@ -199,6 +199,8 @@ static s4_status build(struct engine *engine)
     engine->genesis = mem_calloc(links_count(o->slots), sizeof *engine->genesis);
     if (!engine->map.worker || !engine->slots || !engine->genesis)
         return S4_NO_MEMORY;
+    if (o->genesis)
+        memcpy(engine->genesis, o->genesis, links_count(o->slots) * sizeof *engine->genesis);
     for (uint32_t slot = 0; slot < o->slots; slot++) {
         uint16_t worker =
             o->map ? o->map[slot] : slot_fixed_worker(slot, o->nodes, o->workers, stride);

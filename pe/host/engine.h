@@ -65,6 +65,8 @@ struct engine_options {
     const uint16_t *map; /* with nodes > 1: the worker of each slot, numbered node *
                             ENGINE_WORKERS_MAX + worker; borrowed for the call. NULL: slots go round
                             nodes that are alike in workers, for good */
+    const uint64_t *genesis; /* the version of the map at which each source's generation began
+                                [links_count]; borrowed for the call; NULL: none has begun anew */
     const struct engine_remote *remote; /* NULL: there is no other node */
     struct pool *requests;     /* runs requests; NULL: ENGINE_POOL_THREADS threads of its own */
     const struct clock *clock; /* NULL: the machine's */
@@ -159,8 +161,9 @@ s4_status engine_inject(struct engine *engine, struct injection **injection, enu
  * partitions' runs, `applied` when all are executed, on a worker's thread; they must not block. */
 typedef void engine_block_fn(void *user, const uint64_t token[2]);
 struct engine_arrival {
-    /* NULL, or called by engine_arrived itself, before the others: the block's records for this
-     * slot are not for this node, and are dropped here. */
+    /* NULL, or called before `applied`, by engine_arrived itself or on a worker's thread: the
+     * block's records for this slot are not for this node, or have left it while they waited, and
+     * are dropped here. */
     void (*not_mine)(void *user, const uint64_t token[2], uint16_t slot);
     engine_block_fn *taken;
     engine_block_fn *applied;

@@ -93,6 +93,8 @@ s4_status host_moved_check(const struct host_partition *partition, const struct 
 void host_block_taken(void *user, struct block *block);
 void host_block_copied(void *user, const struct block *block, struct block *copy);
 void host_block_applied(struct block *block);
+/* Records of it that wait for the slot's partition will not be applied here. */
+void host_block_not_mine(const struct block *block, uint16_t slot);
 
 /* ---- worker_ops ---------------------------------------------------------------------------- */
 

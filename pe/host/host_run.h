@@ -292,7 +292,7 @@ s4_status host_engine_record_check(const struct host_app *app, const struct reco
                                    bool moved, struct diag *diag) MUST_USE;
 /* A block with one record of HOST_CONTROL for a partition; NULL: out of memory. */
 struct block *host_control_block(struct host_app *app, uint32_t slot, enum host_control_kind kind,
-                                 uint32_t value);
+                                 uint32_t source, uint64_t version);
 void host_batch_came(struct host_ctx *ctx, const struct record *record);
 void host_probe_came(struct host_ctx *ctx, const struct record *record);
 void host_probe_answered(struct host_ctx *ctx, const struct record *record);

@@ -36,9 +36,10 @@ static bool create_parts(struct host_partition *p)
     p->ttl_due_us = mem_calloc(app->n_prototypes, sizeof *p->ttl_due_us);
     p->outputs = mem_calloc(app->n_outputs, sizeof *p->outputs);
     p->links_in.last = mem_calloc(links_count(slots), sizeof *p->links_in.last);
+    p->links_in.genesis = mem_calloc(links_count(slots), sizeof *p->links_in.genesis);
     p->links_out = mem_calloc(slots, sizeof *p->links_out);
     return p->tables && p->heap_bytes && p->output_due_us && p->ttl_due_us && p->outputs &&
-           p->links_in.last && p->links_out && create_tables(p);
+           p->links_in.last && p->links_in.genesis && p->links_out && create_tables(p);
 }
 
 static void turns_come(void *owner, struct message *message)
@@ -79,6 +80,8 @@ s4_status host_partition_create(struct host_app *app, struct host_worker *worker
         host_partition_destroy(p);
         return S4_NO_MEMORY;
     }
+    memcpy(p->links_in.genesis, app->engine->genesis,
+           links_count(app->engine->map.slots) * sizeof *p->links_in.genesis);
     *partition = p;
     return S4_OK;
 }
@@ -140,6 +143,7 @@ static void destroy_parts(struct host_partition *p)
     mem_free(p->ttl_due_us);
     mem_free(p->outputs);
     mem_free(p->links_in.last);
+    mem_free(p->links_in.genesis);
     mem_free(p->links_out);
 }
 

@@ -104,8 +104,9 @@ static s4_status save_rest(struct host_partition *p, struct buffer *out)
     struct host_app *app = p->app;
     TRY(buffer_append(out, p->turns.data, p->turns.size));
     TRY(buffer_append(out, p->producers.data, p->producers.size));
-    TRY(buffer_append(out, p->links_in.last,
-                      links_count(app->engine->map.slots) * sizeof *p->links_in.last));
+    size_t links = links_count(app->engine->map.slots);
+    TRY(buffer_append(out, p->links_in.last, links * sizeof *p->links_in.last));
+    TRY(buffer_append(out, p->links_in.genesis, links * sizeof *p->links_in.genesis));
     TRY(buffer_append(out, p->links_out, app->engine->map.slots * sizeof *p->links_out));
     TRY(buffer_append(out, p->output_due_us, app->n_prototypes * sizeof *p->output_due_us));
     TRY(buffer_append(out, p->ttl_due_us, app->n_prototypes * sizeof *p->ttl_due_us));
@@ -282,6 +283,7 @@ static s4_status take_links_in(struct host_partition *p, const char **at, const 
 {
     size_t n = links_count(p->app->engine->map.slots);
     TRY(take(at, end, p->links_in.last, n * sizeof *p->links_in.last));
+    TRY(take(at, end, p->links_in.genesis, n * sizeof *p->links_in.genesis));
     for (size_t i = 0; i < n; i++)
         if (p->links_in.last[i] > LINK_FRESH)
             return S4_CORRUPT;

@@ -10,13 +10,14 @@
 
 struct control {
     uint32_t kind;
-    uint32_t value;
+    uint32_t source;
+    uint64_t version;
 };
 
 struct block *host_control_block(struct host_app *app, uint32_t slot, enum host_control_kind kind,
-                                 uint32_t value)
+                                 uint32_t source, uint64_t version)
 {
-    const struct control control = { kind, value };
+    const struct control control = { kind, source, version };
     const size_t head = sizeof(struct record) + record_key_room(0);
     struct block *block = block_take(app->engine->pool, 0);
     if (!block)
@@ -49,9 +50,9 @@ static s4_status control_check(const struct host_app *app, const struct record *
     if (record->len != sizeof *record + record_key_room(0) + sizeof(struct control))
         return diag_set(diag, S4_CORRUPT, "a control record of %u bytes", record->len);
     struct control control = control_of(record);
-    if (control.kind != CONTROL_FORGET || control.value >= links_count(app->engine->map.slots))
+    if (control.kind != CONTROL_FORGET || control.source >= links_count(app->engine->map.slots))
         return diag_set(diag, S4_CORRUPT, "an unknown control record: %u, %u", control.kind,
-                        control.value);
+                        control.source);
     return S4_OK;
 }
 
@@ -76,6 +77,12 @@ s4_status host_engine_record_check(const struct host_app *app, const struct reco
     return diag_set(diag, S4_CORRUPT, "stream %u is not for other nodes", record->stream);
 }
 
+static void forget(struct host_partition *p, const struct record *record)
+{
+    struct control control = control_of(record);
+    link_forget(&p->links_in, control.source, control.version);
+}
+
 void host_engine_record(struct host_ctx *ctx, const struct record *record)
 {
     switch (record->stream) {
@@ -91,7 +98,7 @@ void host_engine_record(struct host_ctx *ctx, const struct record *record)
     case STREAM_NOTHING:
         break;
     case STREAM_CONTROL:
-        link_forget(&ctx->partition->links_in, control_of(record).value);
+        forget(ctx->partition, record);
         break;
     default:
         engine_fault(ctx->app->engine, "a record with the unknown engine stream %u",

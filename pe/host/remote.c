@@ -9,6 +9,7 @@
 /* Hangs on a block that came from another node, and on what is copied out of it, until all its
  * records are applied. */
 struct arrival {
+    void (*not_mine)(void *user, const uint64_t token[2], uint16_t slot);
     engine_block_fn *taken;
     engine_block_fn *applied;
     void *user;
@@ -74,17 +75,15 @@ static s4_status check_records(const struct host_app *app, const struct block *b
 
 enum verdict { RECORD_MINE, RECORD_NOT_MINE, RECORD_OBSOLETE };
 
-/* By what the sender knew when it closed the block: where the slot is, and which generation the
- * source is of. */
+/* By what the sender knew when it closed the block: where the slot is, and, only where it is, which
+ * generation the source is of: else the slot's owner would miss what was dropped here. */
 static enum verdict judge(const struct engine *engine, const struct record *r, uint32_t worker,
                           uint64_t version)
 {
     const struct host_slot *slot = &engine->slots[r->dst];
-    if (UNLIKELY(version < engine->genesis[r->src]))
-        return RECORD_OBSOLETE;
-    if (LIKELY(slot->state == SLOT_RUNS && slot->worker == worker && version >= slot->epoch))
-        return RECORD_MINE;
-    return RECORD_NOT_MINE;
+    if (UNLIKELY(slot->state != SLOT_RUNS || slot->worker != worker || version < slot->epoch))
+        return RECORD_NOT_MINE;
+    return LIKELY(version >= engine->genesis[r->src]) ? RECORD_MINE : RECORD_OBSOLETE;
 }
 
 static bool all_mine(const struct engine *engine, const struct block *block, uint32_t worker,
@@ -173,7 +172,8 @@ s4_status engine_arrived(struct engine *engine, const char *app_name, uint64_t s
     struct arrival *kept = mem_alloc(sizeof *kept);
     if (!kept)
         return diag_set(diag, S4_NO_MEMORY, "out of memory");
-    *kept = (struct arrival){ .taken = arrival->taken,
+    *kept = (struct arrival){ .not_mine = arrival->not_mine,
+                              .taken = arrival->taken,
                               .applied = arrival->applied,
                               .user = arrival->user,
                               .token = { arrival->token[0], arrival->token[1] },
@@ -228,6 +228,13 @@ void host_block_copied(void *user, const struct block *block, struct block *copy
         return;
     count_add(&host_counters(worker, app)->blocks_copied, 1);
     atomic_fetch_add_explicit(&app->copied, block_bytes(copy), memory_order_relaxed);
+}
+
+void host_block_not_mine(const struct block *block, uint16_t slot)
+{
+    const struct arrival *arrival = block->user;
+    if (arrival && arrival->not_mine)
+        arrival->not_mine(arrival->user, arrival->token, slot);
 }
 
 void host_block_applied(struct block *block)

@@ -54,7 +54,7 @@ static void begin_afresh(struct host_partition *p)
     size_t n = links_count(p->app->engine->map.slots);
     p->last_probe = rng_next(&p->rng) >> 1;
     for (size_t i = 0; i < n; i++)
-        link_forget(&p->links_in, (uint32_t)i);
+        p->links_in.last[i] = LINK_FRESH;
 }
 
 static void take_away(struct host_app *app, uint32_t slot)
@@ -164,6 +164,8 @@ static void leave(void *owner, struct message *message)
 {
     struct host_worker *worker = owner;
     struct host_partition *p = CONTAINER_OF(message, struct host_partition, leave_message);
+    for (const struct run *run = p->base.oldest; run; run = run->next)
+        host_block_not_mine(run->block, p->base.slot); /* they went along, but were not applied */
     host_partition_clear(worker, p);
     host_partition_uncount(p);
     host_partition_destroy(p);
@@ -191,7 +193,8 @@ void engine_slot_close(struct engine *engine, uint32_t slot)
 static s4_status send_forget(struct engine *engine, struct host_app *app, struct host_partition *p,
                              uint16_t source)
 {
-    struct block *block = host_control_block(app, p->base.slot, CONTROL_FORGET, source);
+    struct block *block =
+        host_control_block(app, p->base.slot, CONTROL_FORGET, source, engine->genesis[source]);
     if (!block)
         return S4_NO_MEMORY;
     count_add(&host_counters(p->worker, app)->blocks_copied, 1); /* it has begun */
@@ -208,6 +211,8 @@ uint16_t engine_nowhere(const struct engine *engine)
 s4_status engine_source_forget(struct engine *engine, uint16_t source, uint64_t version)
 {
     CHECK(is_standing(engine) && source < links_count(engine->map.slots));
+    if (engine->genesis[source] >= version)
+        return S4_OK;
     engine->genesis[source] = version;
     for (uint32_t i = 0; i < host_places(engine); i++) {
         struct host_app *app = host_app_at(engine, i);

@@ -205,6 +205,27 @@ static void put_blocks(struct host_worker *worker, struct host_partition *p, str
     }
 }
 
+/* Sources that began anew since the state was saved are forgotten behind what waited then. */
+static s4_status put_forgets(struct host_worker *worker, struct host_partition *p)
+{
+    const struct engine *engine = p->app->engine;
+    struct block *blocks = NULL;
+    for (size_t source = 0; source < links_count(engine->map.slots); source++) {
+        if (engine->genesis[source] <= p->links_in.genesis[source])
+            continue;
+        struct block *block = host_control_block(p->app, p->base.slot, CONTROL_FORGET,
+                                                 (uint32_t)source, engine->genesis[source]);
+        if (!block) {
+            drop_blocks(blocks);
+            return S4_NO_MEMORY;
+        }
+        block->next = blocks;
+        blocks = block;
+    }
+    put_blocks(worker, p, blocks);
+    return S4_OK;
+}
+
 static s4_status load_part(struct host_worker *worker, struct loading *l, const char **at,
                            const char *end, struct diag *diag)
 {
@@ -231,6 +252,8 @@ static s4_status load_part(struct host_worker *worker, struct loading *l, const 
     s4_status status = fill_blocks(p, waiting, waiting + part.waiting, &blocks, diag);
     if (status == S4_OK)
         status = host_partition_replace(p, state, part.state, diag);
+    if (status == S4_OK)
+        status = put_forgets(worker, p);
     if (status == S4_OK)
         put_blocks(worker, p, blocks);
     else

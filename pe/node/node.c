@@ -71,6 +71,10 @@ static void step_item(struct node *node, struct item *item)
     case ITEM_TAKEN:
         node->ferry->ops->credit(node->ferry, item->token);
         break;
+    case ITEM_NOT_MINE:
+        node->counters.not_mine_said++;
+        node->ferry->ops->not_mine(node->ferry, item->token, item->slot);
+        break;
     case ITEM_APPLIED:
         node->ferry->ops->applied(node->ferry, item->token);
         break;
@@ -182,10 +186,15 @@ const struct engine_remote *node_remote(struct node *node)
     return &node->remote;
 }
 
-void node_first_map(const struct map *map, uint16_t *workers)
+void node_first_map(const struct map *map, uint16_t *workers, uint64_t *genesis)
 {
+    memset(genesis, 0, links_count(map->n_slots) * sizeof *genesis);
+    for (uint32_t i = 0; i < MAP_MEMBERS_MAX; i++)
+        for (uint32_t intake = 2 * i; intake < 2 * i + 2; intake++)
+            genesis[link_intake(map->n_slots, intake)] = map->members[i].since;
     for (uint32_t slot = 0; slot < map->n_slots; slot++) {
         const struct map_slot *s = &map->slots[slot];
+        genesis[slot] = s->genesis;
         workers[slot] = s->owner == MAP_NOBODY ? (uint16_t)(MAP_MEMBERS_MAX * ENGINE_WORKERS_MAX)
                                                : node_worker(s);
     }

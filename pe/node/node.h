@@ -47,9 +47,10 @@ void node_stop(struct node *node);
 void node_destroy(struct node *node); /* NULL is fine */
 const struct engine_remote *node_remote(struct node *node);
 
-/* The worker of each slot, for engine_options.map: by the map in which the node is a member for the
- * first time. `workers` has map->n_slots places. */
-void node_first_map(const struct map *map, uint16_t *workers);
+/* For engine_options.map and .genesis, by the map in which the node is a member for the first time:
+ * the worker of each slot (map->n_slots places), and when each source's generation began
+ * (links_count places). */
+void node_first_map(const struct map *map, uint16_t *workers, uint64_t *genesis);
 /* With that map, the engine made of it, and the node's own index and incarnation in it. Engine and
  * ferry are borrowed. */
 s4_status node_join(struct node *node, struct engine *engine, struct ferry *ferry,

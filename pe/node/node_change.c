@@ -80,7 +80,7 @@ static void change_slot(struct node *node, uint32_t slot, const struct map_slot 
 {
     struct engine *engine = node->engine;
     if (now->generation != before->generation &&
-        engine_source_forget(engine, (uint16_t)slot, now->epoch) != S4_OK)
+        engine_source_forget(engine, (uint16_t)slot, now->genesis) != S4_OK)
         node_fail(node, S4_NO_MEMORY, "out of memory for slot %u's new generation", slot);
     engine_slot_route(engine, slot,
                       now->owner == MAP_NOBODY ? engine_nowhere(engine) : node_worker(now));
@@ -91,6 +91,18 @@ static void change_slot(struct node *node, uint32_t slot, const struct map_slot 
 }
 
 /* ---- 4: sending again ------------------------------------------------------------------------ */
+
+/* Of sources that have begun anew nothing goes any further. */
+static void purge(struct node *node)
+{
+    node->counters.homeless = 0;
+    for (uint32_t slot = 0; slot < node->map->n_slots; slot++) {
+        struct parcels *list = &node->homeless[slot];
+        if (list->first && parcels_purge(list, node->engine, node->map) != S4_OK)
+            node_fail(node, S4_NO_MEMORY, "records for slot %u could not be kept", slot);
+        node->counters.homeless += list->count;
+    }
+}
 
 static void send_homeless(struct node *node, uint32_t slot)
 {
@@ -124,7 +136,8 @@ static void change_member(struct node *node, uint32_t index, const struct map *b
     if (!map_member_exists(now, index))
         return;
     for (uint32_t i = 0; i < 2; i++)
-        if (engine_source_forget(node->engine, link_intake(slots, 2 * index + i), 0) != S4_OK)
+        if (engine_source_forget(node->engine, link_intake(slots, 2 * index + i),
+                                 now->members[index].since) != S4_OK)
             node_fail(node, S4_NO_MEMORY, "out of memory for a new member");
     node->ferry->ops->open(node->ferry, index, &now->members[index]);
 }
@@ -141,11 +154,16 @@ void node_change(struct node *node)
     struct map *before = node->map;
     struct map *now = node->next;
     uint32_t slots = now->n_slots;
-    for (uint32_t slot = 0; slot < slots; slot++)
+    bool anew = false;
+    for (uint32_t slot = 0; slot < slots; slot++) {
+        anew |= before->slots[slot].genesis != now->slots[slot].genesis;
         if (has_changed(before, now, slot))
             pick_out(node, slot);
+    }
     node->next = NULL;
     node->map = now; /* what is sent from here on is of the new version */
+    if (anew)
+        purge(node);
     for (uint32_t i = 0; i < MAP_MEMBERS_MAX; i++)
         if (i != node->self && is_other(before, now, i))
             change_member(node, i, before, now);

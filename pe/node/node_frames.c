@@ -37,8 +37,8 @@ void node_keep_apart(struct node *node, const struct ferry_frame *frame, uint32_
 {
     struct parcels *list = &node->homeless[slot];
     size_t before = list->count;
-    s4_status status =
-        parcels_pick(list, node->engine, node->map, frame, PICK_BY_DESTINATION, slot);
+    s4_status status = parcels_pick(list, node->engine, node->map, node_newest(node), frame,
+                                    PICK_BY_DESTINATION, slot);
     node->counters.homeless += list->count - before;
     if (status != S4_OK)
         node_fail(node, status, "records for slot %u could not be kept: %s", slot,
@@ -77,9 +77,13 @@ void node_send_again(struct node *node, uint32_t slot, struct parcel *parcel)
     parcel->block = NULL;
     node->counters.sent_again++;
     if (s->owner == MAP_NOBODY || frozen) {
-        struct parcels *list = &node->homeless[slot];
+        struct ferry_frame frame = { .app = parcel->app,
+                                     .schema = parcel->schema,
+                                     .version = node->map->version,
+                                     .number = PARCEL_FIRST,
+                                     .block = block };
         node->counters.homeless++;
-        if (parcels_add(list, parcel->app, parcel->schema, PARCEL_FIRST, &block) != S4_OK)
+        if (parcels_add(&node->homeless[slot], &frame) != S4_OK)
             node_fail(node, S4_NO_MEMORY, "records for slot %u could not be kept", slot);
     } else {
         block->worker = node_worker(s);
@@ -100,8 +104,8 @@ void node_send_apart(struct node *node, struct parcel *parcel)
                                      .schema = parcel->schema,
                                      .version = node->map->version,
                                      .block = parcel->block };
-        s4_status status =
-            parcels_pick(&one, node->engine, node->map, &frame, PICK_BY_DESTINATION, slot);
+        s4_status status = parcels_pick(&one, node->engine, node->map, node->map, &frame,
+                                        PICK_BY_DESTINATION, slot);
         struct parcel *picked = parcels_take(&one);
         if (picked)
             node_send_again(node, slot, picked);
@@ -154,9 +158,10 @@ static void applied(void *user, const uint64_t token[2])
 
 static void not_mine(void *user, const uint64_t token[2], uint16_t slot)
 {
-    struct node *node = user;
-    node->counters.not_mine_said++;
-    node->ferry->ops->not_mine(node->ferry, token, slot);
+    struct item *item = node_item(user, ITEM_NOT_MINE);
+    memcpy(item->token, token, sizeof item->token);
+    item->slot = slot;
+    node_push(user, item);
 }
 
 /* Nothing comes of it, but the sender may forget it. */

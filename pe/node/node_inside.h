@@ -55,7 +55,7 @@ struct move_in {
     struct parcels held; /* what it had sent: goes out again before it runs */
 };
 
-enum item_kind { ITEM_BLOCK, ITEM_TAKEN, ITEM_APPLIED, ITEM_SAVED, ITEM_LOADED };
+enum item_kind { ITEM_BLOCK, ITEM_TAKEN, ITEM_NOT_MINE, ITEM_APPLIED, ITEM_SAVED, ITEM_LOADED };
 
 /* Something that a worker hands to the stepping thread. */
 struct item {
@@ -65,6 +65,7 @@ struct item {
     uint64_t schema;
     char app[GRAPH_NAME_MAX + 1];
     uint64_t token[2];
+    uint32_t slot;      /* NOT_MINE */
     struct node *owner; /* SAVED, LOADED */
     s4_status status;   /* SAVED, LOADED */
     uint64_t move;
@@ -94,6 +95,12 @@ struct node {
 void node_fail(struct node *node, s4_status code, const char *format, ...) PRINTF(3, 4);
 void node_push(struct node *node, struct item *item);           /* any thread */
 struct item *node_item(struct node *node, enum item_kind kind); /* any thread; NULL: it failed */
+
+/* The map that is in force, or, in a change to it, will be. */
+static inline const struct map *node_newest(const struct node *node)
+{
+    return node->next ? node->next : node->map;
+}
 
 static inline uint16_t node_worker(const struct map_slot *slot)
 {

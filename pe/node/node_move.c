@@ -124,11 +124,23 @@ static void pick_sent(void *user, const struct ferry_frame *frame)
         return;
     struct ferry_frame any = *frame;
     any.number = PARCEL_LAST; /* of many lanes: as they come */
-    s4_status status = parcels_pick(&node->out.held, node->engine, node->map, &any, PICK_BY_SOURCE,
-                                    node->out.slot);
+    s4_status status = parcels_pick(&node->out.held, node->engine, node->map, node->map, &any,
+                                    PICK_BY_SOURCE, node->out.slot);
     if (status != S4_OK)
         node_fail(node, status, "what slot %u has sent could not be kept: %s", node->out.slot,
                   s4_status_text(status));
+}
+
+/* From among what is kept apart for other slots: it is older than what frames still hold. */
+static void pick_kept(struct node *node)
+{
+    for (uint32_t slot = 0; slot < node->map->n_slots; slot++)
+        for (const struct parcel *p = node->homeless[slot].first; p; p = p->next) {
+            struct ferry_frame frame = {
+                .app = p->app, .schema = p->schema, .version = node->map->version, .block = p->block
+            };
+            pick_sent(node, &frame);
+        }
 }
 
 void node_freeze(struct node *node)
@@ -136,6 +148,7 @@ void node_freeze(struct node *node)
     struct move_out *out = &node->out;
     engine_slot_hold(node->engine, out->slot);
     engine_slot_route(node->engine, out->slot, engine_nowhere(node->engine));
+    pick_kept(node);
     for (uint32_t i = 0; i < MAP_MEMBERS_MAX; i++)
         if (i != node->self && map_member_exists(node->map, i))
             node->ferry->ops->walk(node->ferry, i, pick_sent, node);
@@ -203,10 +216,13 @@ static s4_status take_parcel(struct node *node, const struct chunk *chunk, const
     block->used = (uint32_t)chunk->size;
     block->count = chunk->count;
     block->hops = (uint8_t)chunk->hops;
+    struct ferry_frame frame = {
+        .app = chunk->app, .schema = chunk->schema, .number = PARCEL_LAST, .block = block
+    };
     s4_status status =
         engine_block_check(node->engine, chunk->app, chunk->schema, block, chunk->slot, diag);
     if (status == S4_OK)
-        status = parcels_add(&node->in.held, chunk->app, chunk->schema, PARCEL_LAST, &block);
+        status = parcels_add(&node->in.held, &frame);
     if (status != S4_OK)
         block_release(block);
     return status;

@@ -25,17 +25,17 @@ static struct parcel **place_of(struct parcels *list, uint64_t number)
     return at;
 }
 
-s4_status parcels_add(struct parcels *list, const char *app, uint64_t schema, uint64_t number,
-                      struct block **block)
+s4_status parcels_add(struct parcels *list, const struct ferry_frame *frame)
 {
     struct parcel *parcel = mem_zalloc(sizeof *parcel);
+    uint64_t number = frame->number;
     if (!parcel)
         return S4_NO_MEMORY;
-    snprintf(parcel->app, sizeof parcel->app, "%s", app);
-    parcel->schema = schema;
+    snprintf(parcel->app, sizeof parcel->app, "%s", frame->app);
+    parcel->schema = frame->schema;
     parcel->number = number;
-    parcel->block = *block;
-    *block = NULL;
+    parcel->version = frame->version;
+    parcel->block = frame->block;
     bool last = !list->last || list->last->number < number || number == PARCEL_LAST;
     struct parcel **at = last ? list->end : place_of(list, number);
     if (!at) {
@@ -73,8 +73,13 @@ void parcel_free(struct parcel *parcel)
     mem_free(parcel);
 }
 
+static bool is_obsolete(const struct map *now, const struct record *record, uint64_t version)
+{
+    return record->src < now->n_slots && version < now->slots[record->src].genesis;
+}
+
 struct wanted {
-    const struct map *map;
+    const struct map *by_map, *now;
     uint64_t version; /* of the frame */
     enum pick_by by;
     uint32_t slot;
@@ -84,23 +89,65 @@ static bool wants(void *user, const struct record *record)
 {
     const struct wanted *wanted = user;
     return (wanted->by == PICK_BY_SOURCE ? record->src : record->dst) == wanted->slot &&
-           wanted->version >= wanted->map->slots[record->dst].epoch;
+           wanted->version >= wanted->by_map->slots[record->dst].epoch &&
+           !is_obsolete(wanted->now, record, wanted->version);
 }
 
-s4_status parcels_pick(struct parcels *list, struct engine *engine, const struct map *map,
-                       const struct ferry_frame *frame, enum pick_by by, uint32_t slot)
+s4_status parcels_pick(struct parcels *list, struct engine *engine, const struct map *by_map,
+                       const struct map *now, const struct ferry_frame *frame, enum pick_by by,
+                       uint32_t slot)
 {
-    struct wanted wanted = { .map = map, .version = frame->version, .by = by, .slot = slot };
-    struct block *picked;
+    struct wanted wanted = {
+        .by_map = by_map, .now = now, .version = frame->version, .by = by, .slot = slot
+    };
+    struct ferry_frame picked = *frame;
     size_t before = list->count;
-    TRY(block_pick(frame->block, engine_pool(engine), wants, &wanted, &picked));
-    if (!picked)
+    TRY(block_pick(frame->block, engine_pool(engine), wants, &wanted, &picked.block));
+    if (!picked.block)
         return S4_OK;
-    s4_status status = parcels_add(list, frame->app, frame->schema, frame->number, &picked);
+    s4_status status = parcels_add(list, &picked);
     if (status != S4_OK) {
-        block_release(picked);
+        block_release(picked.block);
         return status;
     }
     engine_begun(engine, frame->app, list->count - before);
     return S4_OK;
+}
+
+struct purging {
+    const struct map *now;
+    uint64_t version;
+};
+
+static bool is_current(void *user, const struct record *record)
+{
+    const struct purging *purging = user;
+    return !is_obsolete(purging->now, record, purging->version);
+}
+
+s4_status parcels_purge(struct parcels *list, struct engine *engine, const struct map *now)
+{
+    struct parcels rest;
+    struct parcel *parcel;
+    s4_status status = S4_OK;
+    parcels_init(&rest);
+    while ((parcel = parcels_take(list))) {
+        struct purging purging = { now, parcel->version };
+        struct ferry_frame frame = { .app = parcel->app,
+                                     .schema = parcel->schema,
+                                     .version = parcel->version,
+                                     .number = parcel->number };
+        if (status == S4_OK)
+            status =
+                block_pick(parcel->block, engine_pool(engine), is_current, &purging, &frame.block);
+        if (status == S4_OK && frame.block)
+            status = parcels_add(&rest, &frame);
+        else
+            engine_begun(engine, parcel->app, (uint64_t)-1);
+        parcel_free(parcel);
+    }
+    *list = rest;
+    if (!list->first)
+        list->end = &list->first;
+    return status;
 }

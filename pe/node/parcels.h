@@ -15,6 +15,7 @@ struct parcel {
     struct parcel *next;
     struct block *block; /* owned */
     uint64_t number;     /* of the frame that its records were in: the list rises by it */
+    uint64_t version;    /* the same frame's */
     uint64_t schema;
     char app[GRAPH_NAME_MAX + 1];
 };
@@ -28,10 +29,9 @@ struct parcels {
 
 void parcels_init(struct parcels *list);
 void parcels_fini(struct parcels *list); /* drops them */
-/* Takes the block on success: it lies behind those of its number and below, or is dropped, since
- * that frame's are there already. */
-s4_status parcels_add(struct parcels *list, const char *app, uint64_t schema, uint64_t number,
-                      struct block **block) MUST_USE;
+/* Takes the frame's block on success: it lies behind those of its number and below, or is dropped,
+ * since that frame's are there already. */
+s4_status parcels_add(struct parcels *list, const struct ferry_frame *frame) MUST_USE;
 /* The oldest; the caller's (parcel_free). NULL: none. */
 struct parcel *parcels_take(struct parcels *list);
 void parcel_free(struct parcel *parcel); /* with its block, if it has it still */
@@ -39,9 +39,14 @@ void parcel_free(struct parcel *parcel); /* with its block, if it has it still *
 /* What to copy out of blocks. */
 enum pick_by { PICK_BY_DESTINATION, PICK_BY_SOURCE };
 /* Adds copies of the frame's records that are for the slot, or from it, in a block of their own,
- * which counts as begun. Not those that are older than their destination's epoch in the map: they
- * were picked when that began, and lie in a later frame. */
-s4_status parcels_pick(struct parcels *list, struct engine *engine, const struct map *map,
-                       const struct ferry_frame *frame, enum pick_by by, uint32_t slot) MUST_USE;
+ * which counts as begun. Not those that are older than their destination's epoch in the map
+ * `by_map`: they were picked when that began, and lie in a later frame. Nor those of a source that
+ * has begun anew since, by the map `now`. */
+s4_status parcels_pick(struct parcels *list, struct engine *engine, const struct map *by_map,
+                       const struct map *now, const struct ferry_frame *frame, enum pick_by by,
+                       uint32_t slot) MUST_USE;
+/* Drops the records of sources that have begun anew. */
+s4_status parcels_purge(struct parcels *list, struct engine *engine,
+                        const struct map *now) MUST_USE;
 
 #endif

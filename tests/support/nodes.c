@@ -269,6 +269,7 @@ static void bury(struct nodes *nodes, uint32_t dead)
             s->owner = (uint8_t)draw_alive(nodes);
             s->worker = (uint8_t)rng_below(&nodes->rng, nodes->options.workers);
             s->generation++;
+            s->genesis = map->version;
         } else if (s->target != dead) {
             continue;
         }
@@ -365,6 +366,7 @@ static void start_node(struct nodes *nodes, uint32_t i)
     struct one_node *n = &nodes->all[i];
     const struct nodes_options *o = &nodes->options;
     uint16_t workers[MAP_SLOTS_MAX];
+    uint64_t genesis[MAP_SLOTS_MAX + LINK_INTAKES_MAX];
     struct node_options options = { .upcalls = &n->upcalls };
     n->upcalls =
         (struct node_upcalls){ .moved = moved, .flight = flight, .failed = failed, .user = n };
@@ -376,7 +378,7 @@ static void start_node(struct nodes *nodes, uint32_t i)
         list_init(&n->to[to]);
     memset(n->opened, 0, sizeof n->opened);
     ck_assert_int_eq(node_create(&options, &n->node), S4_OK);
-    node_first_map(nodes->map, workers);
+    node_first_map(nodes->map, workers, genesis);
     struct rig_options rig = {
         .app = o->app,
         .seed = o->seed + n->incarnation,
@@ -387,6 +389,7 @@ static void start_node(struct nodes *nodes, uint32_t i)
         .nodes = ENGINE_NODES_MAX,
         .node = i,
         .map = workers,
+        .genesis = genesis,
         .clock = &nodes->clock.clock,
         .without_store = true,
     };
@@ -415,6 +418,7 @@ static void add_member(struct nodes *nodes, uint32_t i, uint64_t incarnation)
     snprintf(m->address, sizeof m->address, "sim://%u", i);
     m->incarnation = incarnation;
     m->workers = nodes->options.workers;
+    m->since = nodes->map->version;
     m->state = MAP_ACTIVE;
 }
 
@@ -436,7 +440,7 @@ void nodes_start(struct nodes *nodes, const struct nodes_options *options)
         s->owner = (uint8_t)(slot % options->nodes);
         s->worker = (uint8_t)(slot / options->nodes % options->workers);
         s->target = MAP_NOBODY;
-        s->epoch = s->generation = 1;
+        s->epoch = s->generation = s->genesis = 1;
     }
     for (uint32_t i = 0; i < options->nodes; i++)
         start_node(nodes, i);

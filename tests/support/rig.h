@@ -22,6 +22,7 @@ struct rig_options {
     const struct engine_remote *remote;
     uint32_t nodes, node;
     const uint16_t *map;       /* see engine_options */
+    const uint64_t *genesis;   /* the same */
     const struct clock *clock; /* NULL: the rig's own */
     struct store *stores[2];   /* of node 0 and node 1; NULL: the rig's own, simulated */
     bool without_store;

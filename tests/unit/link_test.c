@@ -8,7 +8,8 @@
 #define SLOTS 4
 
 static uint64_t last[SLOTS + LINK_INTAKES_MAX];
-static struct links_in links = { .last = last };
+static uint64_t genesis[ARRAY_LEN(last)];
+static struct links_in links = { .last = last, .genesis = genesis };
 
 static enum link_verdict judge(uint16_t src, uint32_t seq)
 {
@@ -52,11 +53,14 @@ START_TEST(what_is_forgotten_begins_anywhere)
     static const uint32_t firsts[] = { 0, 1, 77, 1u << 31, UINT32_MAX };
     for (size_t i = 0; i < ARRAY_LEN(firsts); i++) {
         last[1] = 500;
-        link_forget(&links, 1);
+        link_forget(&links, 1, i + 1);
         ck_assert_int_eq(judge(1, firsts[i]), LINK_APPLY);
         ck_assert_int_eq(judge(1, firsts[i]), LINK_REPEAT);
         ck_assert_int_eq(judge(1, firsts[i] + 2), LINK_GAP);
         ck_assert_int_eq(judge(1, firsts[i] + 1), LINK_APPLY);
+        link_forget(&links, 1, i + 1); /* the same generation again */
+        ck_assert_int_eq(judge(1, firsts[i] + 1), LINK_REPEAT);
+        ck_assert_int_eq(judge(1, firsts[i] + 3), LINK_GAP);
     }
 }
 END_TEST
