@@ -2,6 +2,7 @@
  * they are asked again (requests.c).
  */
 #include "pe/host/host_control.h"
+#include "pe/host/planted.h"
 #include "pe/host/request.h"
 #include "pe/output/row.h"
 
@@ -20,6 +21,10 @@ s4_status host_jobs_save(const struct host_partition *p, struct buffer *out)
     const struct request_job *last = NULL;
     for (const struct request_job *job = p->jobs; job; job = job->after, n++)
         last = job;
+    if (PLANTED(PLANTED_NOT_ASKED_AGAIN)) {
+        last = NULL;
+        n = 0;
+    }
     TRY(buffer_append(out, &n, sizeof n));
     for (const struct request_job *job = last; job; job = job->before) { /* the oldest first */
         struct saved_job saved = { .life = job->life,

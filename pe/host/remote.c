@@ -4,6 +4,7 @@
 #include "pe/host/host_control.h"
 #include "pe/host/host_run.h"
 
+#include "pe/host/planted.h"
 #include "runtime/base/hash.h"
 
 /* Hangs on a block that came from another node, and on what is copied out of it, until all its
@@ -81,9 +82,11 @@ static enum verdict judge(const struct engine *engine, const struct record *r, u
                           uint64_t version)
 {
     const struct host_slot *slot = &engine->slots[r->dst];
-    if (UNLIKELY(slot->state != SLOT_RUNS || slot->worker != worker || version < slot->epoch))
+    bool before = version < slot->epoch && !PLANTED(PLANTED_NO_EPOCH_CHECK);
+    if (UNLIKELY(slot->state != SLOT_RUNS || slot->worker != worker || before))
         return RECORD_NOT_MINE;
-    return LIKELY(version >= engine->genesis[r->src]) ? RECORD_MINE : RECORD_OBSOLETE;
+    bool over = version < engine->genesis[r->src] && !PLANTED(PLANTED_OLD_GENERATION);
+    return UNLIKELY(over) ? RECORD_OBSOLETE : RECORD_MINE;
 }
 
 static bool all_mine(const struct engine *engine, const struct block *block, uint32_t worker,

@@ -9,6 +9,7 @@
 
 #include "pe/host/host_control.h"
 #include "pe/host/host_run.h"
+#include "pe/host/planted.h"
 
 static bool is_standing(const struct engine *engine)
 {
@@ -54,7 +55,7 @@ static void begin_afresh(struct host_partition *p)
     size_t n = links_count(p->app->engine->map.slots);
     p->last_probe = rng_next(&p->rng) >> 1;
     for (size_t i = 0; i < n; i++)
-        p->links_in.last[i] = LINK_FRESH;
+        p->links_in.last[i] = PLANTED(PLANTED_NOT_FRESH) ? 0 : LINK_FRESH;
 }
 
 static void take_away(struct host_app *app, uint32_t slot)
@@ -211,7 +212,7 @@ uint16_t engine_nowhere(const struct engine *engine)
 s4_status engine_source_forget(struct engine *engine, uint16_t source, uint64_t version)
 {
     CHECK(is_standing(engine) && source < links_count(engine->map.slots));
-    if (engine->genesis[source] >= version)
+    if (engine->genesis[source] >= version || PLANTED(PLANTED_NO_FORGET))
         return S4_OK;
     engine->genesis[source] = version;
     for (uint32_t i = 0; i < host_places(engine); i++) {

@@ -11,6 +11,7 @@
  */
 #include "pe/host/host_control.h"
 #include "pe/host/host_run.h"
+#include "pe/host/planted.h"
 #include "pe/host/slots.h"
 
 #define PART_MAGIC 0x5034534c4f545331ull
@@ -75,7 +76,7 @@ static s4_status save_part(struct host_partition *p, struct buffer *out)
     TRY(status);
     TRY(pad(out));
     size_t before = out->size;
-    if (p->base.stalled == PARTITION_HELD)
+    if (p->base.stalled == PARTITION_HELD && !PLANTED(PLANTED_WAITING_LEFT))
         TRY(save_waiting(p, out));
     part.waiting = out->size - before;
     memcpy(out->data + head, &part, sizeof part);
@@ -258,6 +259,8 @@ static s4_status load_part(struct host_worker *worker, struct loading *l, const 
         put_blocks(worker, p, blocks);
     else
         drop_blocks(blocks);
+    if (status == S4_OK && PLANTED(PLANTED_RUNS_AT_ONCE))
+        partition_go(worker->actor, &p->base);
     return status;
 }
 

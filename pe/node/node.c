@@ -1,6 +1,7 @@
 /* A node's life and its step; see the header and README.md. What workers hand over goes through one
  * stack, which is taken whole and turned round, so that what one worker pushed comes in its order.
  */
+#include "pe/host/planted.h"
 #include "pe/node/node_inside.h"
 
 #include <stdarg.h>
@@ -70,13 +71,16 @@ static void step_item(struct node *node, struct item *item)
         break;
     case ITEM_TAKEN:
         node->ferry->ops->credit(node->ferry, item->token);
+        if (PLANTED(PLANTED_APPLIED_TOO_EARLY))
+            node->ferry->ops->applied(node->ferry, item->token);
         break;
     case ITEM_NOT_MINE:
         node->counters.not_mine_said++;
         node->ferry->ops->not_mine(node->ferry, item->token, item->slot);
         break;
     case ITEM_APPLIED:
-        node->ferry->ops->applied(node->ferry, item->token);
+        if (!PLANTED(PLANTED_APPLIED_TOO_EARLY))
+            node->ferry->ops->applied(node->ferry, item->token);
         break;
     case ITEM_SAVED:
         node_move_saved(node, item);

@@ -9,6 +9,7 @@
  *
  * Members that have gone are let go of last, when what was held for them is picked out.
  */
+#include "pe/host/planted.h"
 #include "pe/node/node_inside.h"
 
 /* ---- 1: picking out -------------------------------------------------------------------------- */
@@ -29,7 +30,7 @@ static void pick_out(struct node *node, uint32_t slot)
 {
     uint32_t owner = node->map->slots[slot].owner;
     struct picking picking = { node, slot };
-    if (owner != MAP_NOBODY && owner != node->self)
+    if (owner != MAP_NOBODY && owner != node->self && !PLANTED(PLANTED_NO_PICK_OUT))
         node->ferry->ops->walk(node->ferry, owner, pick_frame, &picking);
 }
 
@@ -112,6 +113,11 @@ static void send_homeless(struct node *node, uint32_t slot)
         return;
     node->counters.homeless -= list.count;
     struct parcel *parcel;
+    if (PLANTED(PLANTED_NEWER_FIRST) && list.first->next) {
+        parcel = parcels_take(&list);
+        node_send_again(node, slot, parcels_take(&list));
+        node_send_again(node, slot, parcel);
+    }
     while ((parcel = parcels_take(&list)))
         node_send_again(node, slot, parcel);
 }

@@ -8,6 +8,7 @@
  *   in    a frame whose sender knew a newer map waits until that is here, and all that comes from
  *         that node waits behind it.
  */
+#include "pe/host/planted.h"
 #include "pe/node/node_inside.h"
 
 #include "runtime/base/mem.h"
@@ -137,6 +138,8 @@ void node_not_mine(struct node *node, uint32_t from, const struct ferry_frame *f
         return;
     }
     node->counters.not_mine_heard++;
+    if (PLANTED(PLANTED_NOT_MINE_UNHEARD))
+        return;
     node_keep_apart(node, frame, slot);
 }
 
@@ -158,6 +161,8 @@ static void applied(void *user, const uint64_t token[2])
 
 static void not_mine(void *user, const uint64_t token[2], uint16_t slot)
 {
+    if (PLANTED(PLANTED_NOT_MINE_UNSAID))
+        return;
     struct item *item = node_item(user, ITEM_NOT_MINE);
     memcpy(item->token, token, sizeof item->token);
     item->slot = slot;
@@ -223,7 +228,8 @@ void node_arrived(struct node *node, uint32_t from, const struct ferry_frame *fr
                   const uint64_t token[2])
 {
     CHECK(from < MAP_MEMBERS_MAX);
-    if (node->late[from].first || frame->version > node->map->version)
+    bool newer = frame->version > node->map->version && !PLANTED(PLANTED_NO_WAITING);
+    if (node->late[from].first || newer)
         put_off(node, from, frame, token);
     else
         take(node, from, frame, token);

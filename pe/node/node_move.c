@@ -11,6 +11,7 @@
  * who sent it. The one that froze it takes it back only if the map says so, under a new epoch: else
  * two could run it.
  */
+#include "pe/host/planted.h"
 #include "pe/node/node_inside.h"
 
 #include "runtime/base/mem.h"
@@ -78,7 +79,8 @@ static s4_status send_state(struct node *node, const struct buffer *bytes)
 
 static s4_status send_held(struct node *node)
 {
-    for (const struct parcel *p = node->out.held.first; p; p = p->next) {
+    const struct parcel *first = PLANTED(PLANTED_SENT_LEFT) ? NULL : node->out.held.first;
+    for (const struct parcel *p = first; p; p = p->next) {
         struct chunk chunk = { .kind = CHUNK_PARCEL,
                                .schema = p->schema,
                                .size = p->block->used,

@@ -1,6 +1,7 @@
 /* Blocks that wait; see the header. */
 #include "pe/node/parcels.h"
 
+#include "pe/host/planted.h"
 #include "runtime/base/mem.h"
 
 void parcels_init(struct parcels *list)
@@ -75,7 +76,8 @@ void parcel_free(struct parcel *parcel)
 
 static bool is_obsolete(const struct map *now, const struct record *record, uint64_t version)
 {
-    return record->src < now->n_slots && version < now->slots[record->src].genesis;
+    return record->src < now->n_slots && version < now->slots[record->src].genesis &&
+           !PLANTED(PLANTED_OLD_GENERATION);
 }
 
 struct wanted {
@@ -89,7 +91,8 @@ static bool wants(void *user, const struct record *record)
 {
     const struct wanted *wanted = user;
     return (wanted->by == PICK_BY_SOURCE ? record->src : record->dst) == wanted->slot &&
-           wanted->version >= wanted->by_map->slots[record->dst].epoch &&
+           (wanted->version >= wanted->by_map->slots[record->dst].epoch ||
+            PLANTED(PLANTED_PICKED_TWICE)) &&
            !is_obsolete(wanted->now, record, wanted->version);
 }
 

@@ -1,15 +1,8 @@
-/* Mistakes planted on purpose, for a test that has to find each of them (tests/sim): it compiles
- * what cites this header once more, with PLANTED_BUGS. Everywhere else PLANTED is false, and what
- * hangs on it is not there. */
+/* What can be planted in the cluster's decisions (runtime/base/planted.h). */
 #ifndef ROUTER_MAP_PLANTED_H
 #define ROUTER_MAP_PLANTED_H
 
-#ifdef PLANTED_BUGS
-__attribute__((weak)) int planted_bug; /* which one there is now; the test has its own */
-#define PLANTED(bug) (planted_bug == (bug))
-#else
-#define PLANTED(bug) (false && (bug))
-#endif
+#include "runtime/base/planted.h"
 
 enum planted_bug {
     PLANTED_NONE,

@@ -4,6 +4,7 @@
     tail_test.py S4 BUNDLE
 """
 import json
+import os
 import signal
 import subprocess
 import tempfile
@@ -20,17 +21,20 @@ class Reader:
                                         stderr=self.err, cwd=PLACE,
                                         env=environment(S4_NODE=node.dir))
 
+    @staticmethod
+    def read(file):
+        """All of it; without seeking, since the process writes where the file stands."""
+        return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode()
+
     def text(self):
-        self.out.seek(0)
-        return self.out.read().decode()
+        return self.read(self.out)
 
     def lines(self):
         whole = self.text().rpartition("\n")[0]
         return [json.loads(line) for line in whole.splitlines()]
 
     def errors(self):
-        self.err.seek(0)
-        return self.err.read().decode()
+        return self.read(self.err)
 
     def end(self):
         return self.process.wait(LIMIT)

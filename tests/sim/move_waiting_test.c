@@ -12,6 +12,10 @@
 #define STEPS       150
 #define SEEDS_QUICK 30
 
+/* A full one stalls its partition. */
+static const char small_mailboxes[] = "app: gates\nversion: 1.0.0\nprototypes:\n  all:\n"
+                                      "    mailbox: {max: 1, full: block}\n";
+
 static uint32_t given[GATES], last[GATES];
 static uint64_t answers;
 
@@ -50,6 +54,7 @@ static uint64_t run_seed(uint64_t seed)
     rng_init(&draw, seed);
     struct nodes_options options = {
         .app = &s4_plugin,
+        .manifest = rng_below(&draw, 2) ? small_mailboxes : NULL,
         .seed = seed,
         .nodes = 2 + (uint32_t)rng_below(&draw, 3),
         .slots = 4,

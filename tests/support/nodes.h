@@ -13,6 +13,7 @@
 
 struct nodes_options {
     const s4_app *app;
+    const char *manifest; /* app.yaml's text; NULL: the code's settings */
     uint64_t seed;
     uint32_t nodes; /* to begin with: each a member with its part of the slots */
     uint32_t slots;
@@ -21,6 +22,7 @@ struct nodes_options {
     uint32_t moves;      /* that the leader will order */
     uint32_t deaths;     /* of nodes; each comes back as another incarnation */
     uint32_t failing_in; /* one move in so many is taken back; 0: none */
+    uint32_t slow;       /* frames from one drawn node to another come so many times later; 0: no */
 };
 
 struct carried; /* a frame of the ferry */
@@ -51,6 +53,8 @@ struct nodes {
     struct map *map;
     uint64_t version_done; /* of the move that its target reported as done, or failed */
     bool done_well;
+    uint32_t slow_from, slow_to;
+    bool healed; /* nothing is slow, nobody dies, no slot moves */
     uint32_t moves_left, deaths_left;
     uint64_t commits, taken_back, refused, joins;
 };
@@ -59,8 +63,10 @@ void nodes_start(struct nodes *nodes, const struct nodes_options *options);
 void nodes_stop(struct nodes *nodes);
 /* One step of something drawn; false after many steps without work: all has settled. */
 bool nodes_step(struct nodes *nodes);
-/* No more moves and deaths, until all has settled under the last map. */
+/* Heals, until all has settled under the last map. */
 void nodes_settle(struct nodes *nodes);
+/* Settles, after a time in which all that is put out now and then has been. */
+void nodes_pass_time(struct nodes *nodes, uint64_t us);
 /* Ends the input: drains all until none causes anything more. */
 void nodes_finish(struct nodes *nodes);
 /* The rows of an output on all nodes, sorted; the caller frees it. */
