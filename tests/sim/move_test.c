@@ -54,6 +54,8 @@ static void feed(struct rig *rig, int round)
 static void expect(void)
 {
     struct rig rig;
+    if (expected_counts)
+        return;
     make_input();
     rig_start(&rig, &(struct rig_options){ .app = &s4_plugin, .manifest = manifest });
     feed(&rig, 0);
