@@ -11,12 +11,10 @@
 void node_fail(struct node *node, s4_status code, const char *format, ...)
 {
     struct diag diag = { 0 };
-    char text[400];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    diag_write_at_args(&diag, code, NULL, 0, 0, format, args);
     va_end(args);
-    diag_set(&diag, code, "%s", text);
     if (!node->failed)
         node->options.upcalls->failed(node->options.upcalls->user, &diag);
     node->failed = true;

@@ -40,7 +40,7 @@ s4_status emitter_init(struct emitter *emitter, const struct emitter_options *op
 
 void emitter_fini(struct emitter *emitter)
 {
-    for (uint32_t i = 0; emitter->used && i < emitter->n_used; i++)
+    for (uint32_t i = 0; emitter->open && emitter->used && i < emitter->n_used; i++)
         if (emitter->open[emitter->used[i]].block)
             block_release(emitter->open[emitter->used[i]].block);
     mem_free(emitter->open);

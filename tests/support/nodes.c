@@ -493,8 +493,8 @@ void nodes_stop(struct nodes *nodes)
 
 static bool is_late(struct nodes *nodes, uint32_t from, uint32_t to)
 {
-    return nodes->options.slow && !nodes->healed && nodes->slow_from == from && nodes->slow_to == to &&
-           rng_below(&nodes->rng, nodes->options.slow) != 0;
+    return nodes->options.slow && !nodes->healed && nodes->slow_from == from &&
+           nodes->slow_to == to && rng_below(&nodes->rng, nodes->options.slow) != 0;
 }
 
 static bool step_one(struct nodes *nodes, struct one_node *n)
