@@ -93,13 +93,13 @@ static void change_slot(struct node *node, uint32_t slot, const struct map_slot 
 
 /* ---- 4: sending again ------------------------------------------------------------------------ */
 
-/* Of sources that have begun anew nothing goes any further. */
+/* Of sources that have begun anew, or are others' now, nothing goes any further from here. */
 static void purge(struct node *node)
 {
     node->counters.homeless = 0;
     for (uint32_t slot = 0; slot < node->map->n_slots; slot++) {
         struct parcels *list = &node->homeless[slot];
-        if (list->first && parcels_purge(list, node->engine, node->map) != S4_OK)
+        if (list->first && parcels_purge(list, node->engine, node->map, node->self) != S4_OK)
             node_fail(node, S4_NO_MEMORY, "records for slot %u could not be kept", slot);
         node->counters.homeless += list->count;
     }
@@ -160,15 +160,16 @@ void node_change(struct node *node)
     struct map *before = node->map;
     struct map *now = node->next;
     uint32_t slots = now->n_slots;
-    bool anew = false;
+    bool sources_change = false;
     for (uint32_t slot = 0; slot < slots; slot++) {
-        anew |= before->slots[slot].genesis != now->slots[slot].genesis;
-        if (has_changed(before, now, slot))
-            pick_out(node, slot);
+        if (!has_changed(before, now, slot))
+            continue;
+        sources_change = true;
+        pick_out(node, slot);
     }
     node->next = NULL;
     node->map = now; /* what is sent from here on is of the new version */
-    if (anew)
+    if (sources_change)
         purge(node);
     for (uint32_t i = 0; i < MAP_MEMBERS_MAX; i++)
         if (i != node->self && is_other(before, now, i))

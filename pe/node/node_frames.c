@@ -37,9 +37,13 @@ static void ship(struct node *node, const char *app, uint64_t schema, struct blo
 void node_keep_apart(struct node *node, const struct ferry_frame *frame, uint32_t slot)
 {
     struct parcels *list = &node->homeless[slot];
+    struct pick pick = { .self = node->self,
+                         .by_map = node->map,
+                         .now = node_newest(node),
+                         .by = PICK_BY_DESTINATION,
+                         .slot = slot };
     size_t before = list->count;
-    s4_status status = parcels_pick(list, node->engine, node->map, node_newest(node), frame,
-                                    PICK_BY_DESTINATION, slot);
+    s4_status status = parcels_pick(list, node->engine, &pick, frame);
     node->counters.homeless += list->count - before;
     if (status != S4_OK)
         node_fail(node, status, "records for slot %u could not be kept: %s", slot,
@@ -100,13 +104,17 @@ void node_send_apart(struct node *node, struct parcel *parcel)
 {
     for (uint32_t slot = 0; slot < node->map->n_slots; slot++) {
         struct parcels one;
+        struct pick pick = { .self = node->self,
+                             .by_map = node->map,
+                             .now = node->map,
+                             .by = PICK_BY_DESTINATION,
+                             .slot = slot };
         parcels_init(&one);
         struct ferry_frame frame = { .app = parcel->app,
                                      .schema = parcel->schema,
                                      .version = node->map->version,
                                      .block = parcel->block };
-        s4_status status = parcels_pick(&one, node->engine, node->map, node->map, &frame,
-                                        PICK_BY_DESTINATION, slot);
+        s4_status status = parcels_pick(&one, node->engine, &pick, &frame);
         struct parcel *picked = parcels_take(&one);
         if (picked)
             node_send_again(node, slot, picked);

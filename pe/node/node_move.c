@@ -126,8 +126,12 @@ static void pick_sent(void *user, const struct ferry_frame *frame)
         return;
     struct ferry_frame any = *frame;
     any.number = PARCEL_LAST; /* of many lanes: as they come */
-    s4_status status = parcels_pick(&node->out.held, node->engine, node->map, node->map, &any,
-                                    PICK_BY_SOURCE, node->out.slot);
+    struct pick pick = { .self = node->self,
+                         .by_map = node->map,
+                         .now = node->map,
+                         .by = PICK_BY_SOURCE,
+                         .slot = node->out.slot };
+    s4_status status = parcels_pick(&node->out.held, node->engine, &pick, &any);
     if (status != S4_OK)
         node_fail(node, status, "what slot %u has sent could not be kept: %s", node->out.slot,
                   s4_status_text(status));

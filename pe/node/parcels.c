@@ -74,35 +74,38 @@ void parcel_free(struct parcel *parcel)
     mem_free(parcel);
 }
 
-static bool is_obsolete(const struct map *now, const struct record *record, uint64_t version)
+/* Whether it is this node's to send: its source's owner sends it, in the generation that is counted
+ * now. Were an older owner to send what it still holds, a partition that begins empty could begin
+ * with a number that the owner has had acknowledged, and wait for those behind it. */
+static bool is_ours(const struct map *now, uint32_t self, const struct record *record,
+                    uint64_t version)
 {
-    return record->src < now->n_slots && version < now->slots[record->src].genesis &&
-           !PLANTED(PLANTED_OLD_GENERATION);
+    if (record->src >= now->n_slots)
+        return true;
+    const struct map_slot *source = &now->slots[record->src];
+    return (source->owner == self || PLANTED(PLANTED_OLD_OWNER_SENDS)) &&
+           (version >= source->genesis || PLANTED(PLANTED_OLD_GENERATION));
 }
 
 struct wanted {
-    const struct map *by_map, *now;
+    const struct pick *pick;
     uint64_t version; /* of the frame */
-    enum pick_by by;
-    uint32_t slot;
 };
 
 static bool wants(void *user, const struct record *record)
 {
     const struct wanted *wanted = user;
-    return (wanted->by == PICK_BY_SOURCE ? record->src : record->dst) == wanted->slot &&
-           (wanted->version >= wanted->by_map->slots[record->dst].epoch ||
-            PLANTED(PLANTED_PICKED_TWICE)) &&
-           !is_obsolete(wanted->now, record, wanted->version);
+    const struct pick *pick = wanted->pick;
+    uint32_t slot = pick->by == PICK_BY_SOURCE ? record->src : record->dst;
+    bool again = wanted->version < pick->by_map->slots[record->dst].epoch;
+    return slot == pick->slot && (!again || PLANTED(PLANTED_PICKED_TWICE)) &&
+           is_ours(pick->now, pick->self, record, wanted->version);
 }
 
-s4_status parcels_pick(struct parcels *list, struct engine *engine, const struct map *by_map,
-                       const struct map *now, const struct ferry_frame *frame, enum pick_by by,
-                       uint32_t slot)
+s4_status parcels_pick(struct parcels *list, struct engine *engine, const struct pick *pick,
+                       const struct ferry_frame *frame)
 {
-    struct wanted wanted = {
-        .by_map = by_map, .now = now, .version = frame->version, .by = by, .slot = slot
-    };
+    struct wanted wanted = { pick, frame->version };
     struct ferry_frame picked = *frame;
     size_t before = list->count;
     TRY(block_pick(frame->block, engine_pool(engine), wants, &wanted, &picked.block));
@@ -119,30 +122,31 @@ s4_status parcels_pick(struct parcels *list, struct engine *engine, const struct
 
 struct purging {
     const struct map *now;
+    uint32_t self;
     uint64_t version;
 };
 
-static bool is_current(void *user, const struct record *record)
+static bool stays(void *user, const struct record *record)
 {
     const struct purging *purging = user;
-    return !is_obsolete(purging->now, record, purging->version);
+    return is_ours(purging->now, purging->self, record, purging->version);
 }
 
-s4_status parcels_purge(struct parcels *list, struct engine *engine, const struct map *now)
+s4_status parcels_purge(struct parcels *list, struct engine *engine, const struct map *now,
+                        uint32_t self)
 {
     struct parcels rest;
     struct parcel *parcel;
     s4_status status = S4_OK;
     parcels_init(&rest);
     while ((parcel = parcels_take(list))) {
-        struct purging purging = { now, parcel->version };
+        struct purging purging = { now, self, parcel->version };
         struct ferry_frame frame = { .app = parcel->app,
                                      .schema = parcel->schema,
                                      .version = parcel->version,
                                      .number = parcel->number };
         if (status == S4_OK)
-            status =
-                block_pick(parcel->block, engine_pool(engine), is_current, &purging, &frame.block);
+            status = block_pick(parcel->block, engine_pool(engine), stays, &purging, &frame.block);
         if (status == S4_OK && frame.block)
             status = parcels_add(&rest, &frame);
         else

@@ -38,15 +38,22 @@ void parcel_free(struct parcel *parcel); /* with its block, if it has it still *
 
 /* What to copy out of blocks. */
 enum pick_by { PICK_BY_DESTINATION, PICK_BY_SOURCE };
+struct pick {
+    uint32_t self;            /* the node's index */
+    const struct map *by_map; /* by which the frames were sent */
+    const struct map *now;
+    enum pick_by by;
+    uint32_t slot;
+};
+
 /* Adds copies of the frame's records that are for the slot, or from it, in a block of their own,
- * which counts as begun. Not those that are older than their destination's epoch in the map
- * `by_map`: they were picked when that began, and lie in a later frame. Nor those of a source that
- * has begun anew since, by the map `now`. */
-s4_status parcels_pick(struct parcels *list, struct engine *engine, const struct map *by_map,
-                       const struct map *now, const struct ferry_frame *frame, enum pick_by by,
-                       uint32_t slot) MUST_USE;
-/* Drops the records of sources that have begun anew. */
-s4_status parcels_purge(struct parcels *list, struct engine *engine,
-                        const struct map *now) MUST_USE;
+ * which counts as begun. Not those that are older than their destination's epoch in `by_map`: they
+ * were picked when that began, and lie in a later frame. Nor those of a slot that has begun anew
+ * since, or is another node's now, which has what it had sent and nobody had applied. */
+s4_status parcels_pick(struct parcels *list, struct engine *engine, const struct pick *pick,
+                       const struct ferry_frame *frame) MUST_USE;
+/* Drops the records that would not be picked any more for their source's sake. */
+s4_status parcels_purge(struct parcels *list, struct engine *engine, const struct map *now,
+                        uint32_t self) MUST_USE;
 
 #endif

@@ -95,7 +95,7 @@ static void expire(struct sim_client *client)
 static void set_watches_again(struct sim_client *client)
 {
     struct coord_world *world = client->world;
-    const struct sim_tree *tree = &world->servers[client->conn->server].tree;
+    const struct coord_tree *tree = &world->servers[client->conn->server].tree;
     for (struct sim_watch **at = &client->watches; *at;) {
         struct sim_watch *watch = *at;
         watch->fired = false;

@@ -67,7 +67,7 @@ void sim_session_end(struct coord_world *world, struct sim_session *session)
     txn->holds = 1;
     txn->number = ++world->numbers;
     txn->session = session->id;
-    sim_tree_end_session(&world->tree, txn->number, session->id);
+    coord_tree_end_session(&world->tree, txn->number, session->id);
     spread(world, txn);
     sim_txn_release(txn);
     sim_note(world, SIM_EXPIRE, session->id, world->numbers);
@@ -131,8 +131,8 @@ static void decide_write(struct coord_world *world, struct sim_session *session,
                          struct sim_request *request)
 {
     struct sim_txn *txn = request->txn;
-    request->status = sim_tree_write(&world->tree, world->numbers + 1, session->id, txn->ops,
-                                     txn->n, &request->failed_op, request->path);
+    request->status = coord_tree_write(&world->tree, world->numbers + 1, session->id, txn->ops,
+                                       txn->n, &request->failed_op, request->path);
     sim_note(world, SIM_DECIDE, session->id,
              hash_mix(hash_bytes(request->path, strlen(request->path)), (uint64_t)request->status));
     if (request->status != S4_OK)
@@ -160,11 +160,11 @@ void sim_service_decide(struct coord_world *world, struct sim_conn *conn,
                                              .request = request });
 }
 
-static void read_entry(const struct sim_tree *tree, const struct sim_request *request,
+static void read_entry(const struct coord_tree *tree, const struct sim_request *request,
                        const struct sim_session *session)
 {
     struct coord_item *item = request->item;
-    const struct sim_entry *entry = sim_tree_find(tree, request->path);
+    const struct coord_entry *entry = coord_tree_find(tree, request->path);
     item->answer.status = entry ? S4_OK : S4_NOT_FOUND;
     if (!entry)
         return;
@@ -178,7 +178,7 @@ static void read_entry(const struct sim_tree *tree, const struct sim_request *re
     }
     const char *names[COORD_CHILDREN_MAX + 1];
     coord_item_set_names(item, names,
-                         sim_tree_children(tree, request->path, names, ARRAY_LEN(names)));
+                         coord_tree_children(tree, request->path, names, ARRAY_LEN(names)));
 }
 
 static struct sim_watch *same_watch(const struct sim_client *client, const struct sim_watch *watch)
@@ -194,12 +194,12 @@ static void set_watch(struct coord_world *world, struct sim_conn *conn, struct s
 {
     struct sim_client *client = conn->client;
     struct sim_watch *watch = request->watch;
-    const struct sim_tree *tree = &world->servers[conn->server].tree;
+    const struct coord_tree *tree = &world->servers[conn->server].tree;
     if (same_watch(client, watch) ||
         (request->kind == SIM_CHILDREN && request->item->answer.status == S4_NOT_FOUND))
         return;
     watch->number = tree->applied;
-    watch->existed = sim_tree_find(tree, request->path) != NULL;
+    watch->existed = coord_tree_find(tree, request->path) != NULL;
     watch->next = client->watches;
     client->watches = watch;
     client->n_watches++;
@@ -251,9 +251,9 @@ void sim_service_served(struct coord_world *world, struct sim_conn *conn,
 
 /* ---- servers --------------------------------------------------------------------------------- */
 
-bool sim_watch_stale(const struct sim_tree *tree, const struct sim_watch *watch)
+bool sim_watch_stale(const struct coord_tree *tree, const struct sim_watch *watch)
 {
-    const struct sim_entry *entry = sim_tree_find(tree, watch->item->path);
+    const struct coord_entry *entry = coord_tree_find(tree, watch->item->path);
     if (!entry)
         return watch->existed;
     if (watch->item->change == COORD_CHANGED_CHILDREN)
@@ -272,14 +272,14 @@ void sim_watch_fire(struct coord_world *world, struct sim_conn *conn, struct sim
 
 void sim_service_apply(struct coord_world *world, size_t server, const struct sim_txn *txn)
 {
-    struct sim_tree *tree = &world->servers[server].tree;
+    struct coord_tree *tree = &world->servers[server].tree;
     size_t failed_op;
     char made[COORD_PATH_MAX + 1];
     if (txn->n == 0)
-        sim_tree_end_session(tree, txn->number, txn->session);
+        coord_tree_end_session(tree, txn->number, txn->session);
     else
-        CHECK(sim_tree_write(tree, txn->number, txn->session, txn->ops, txn->n, &failed_op, made) ==
-              S4_OK);
+        CHECK(coord_tree_write(tree, txn->number, txn->session, txn->ops, txn->n, &failed_op,
+                               made) == S4_OK);
     for (struct sim_client *client = world->clients; client; client = client->next) {
         if (!client->conn || client->conn->server != server)
             continue;

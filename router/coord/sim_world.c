@@ -178,9 +178,9 @@ s4_status coord_world_create(const struct coord_sim_options *options, struct coo
         w->options.delay_us_max = DELAY_US_DEFAULT;
     CHECK(w->options.servers <= COORD_SIM_SERVERS_MAX);
     rng_init(&w->rng, options->seed);
-    s4_status status = sim_tree_init(&w->tree);
+    s4_status status = coord_tree_init(&w->tree);
     for (size_t i = 0; status == S4_OK && i < w->options.servers; i++)
-        status = sim_tree_init(&w->servers[i].tree);
+        status = coord_tree_init(&w->servers[i].tree);
     if (status != S4_OK) {
         coord_world_destroy(w);
         return status;
@@ -203,8 +203,8 @@ void coord_world_destroy(struct coord_world *world)
         mem_free(session);
     }
     for (size_t i = 0; i < COORD_SIM_SERVERS_MAX; i++)
-        sim_tree_fini(&world->servers[i].tree);
-    sim_tree_fini(&world->tree);
+        coord_tree_fini(&world->servers[i].tree);
+    coord_tree_fini(&world->tree);
     mem_free(world);
 }
 
@@ -239,7 +239,7 @@ uint64_t coord_world_faults(const struct coord_world *world, enum coord_fault fa
 const void *coord_world_find(const struct coord_world *world, const char *path, size_t *size,
                              struct coord_stat *stat)
 {
-    const struct sim_entry *entry = sim_tree_find(&world->tree, path);
+    const struct coord_entry *entry = coord_tree_find(&world->tree, path);
     if (!entry)
         return NULL;
     *size = entry->size;

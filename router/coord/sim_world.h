@@ -10,7 +10,7 @@
 
 #include "router/coord/coord_queue.h"
 #include "router/coord/coord_sim.h"
-#include "router/coord/sim_tree.h"
+#include "router/coord/coord_tree.h"
 #include "runtime/base/rng.h"
 
 /* A decided write on its way to the servers. */
@@ -91,7 +91,7 @@ struct sim_event {
 };
 
 struct sim_server {
-    struct sim_tree tree;
+    struct coord_tree tree;
     uint64_t due_us; /* of the last write on its way to it */
 };
 
@@ -115,7 +115,7 @@ struct sim_client {
 struct coord_world {
     struct coord_sim_options options;
     struct rng rng;
-    struct sim_tree tree; /* as decided */
+    struct coord_tree tree; /* as decided */
     struct sim_server servers[COORD_SIM_SERVERS_MAX];
     struct sim_session *sessions;
     struct sim_client *clients;
@@ -153,7 +153,7 @@ void sim_service_served(struct coord_world *world, struct sim_conn *conn,
                         struct sim_request *request);
 void sim_service_apply(struct coord_world *world, size_t server, const struct sim_txn *txn);
 /* What a watch is about is not as it was when it was set. */
-bool sim_watch_stale(const struct sim_tree *tree, const struct sim_watch *watch);
+bool sim_watch_stale(const struct coord_tree *tree, const struct sim_watch *watch);
 void sim_watch_fire(struct coord_world *world, struct sim_conn *conn, struct sim_watch *watch);
 
 /* ---- a client's end: coord_sim.c ---- */

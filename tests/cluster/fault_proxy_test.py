@@ -242,8 +242,11 @@ def nobody_at_the_target_is_the_end_of_the_connection():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with Proxy(port) as proxy:
-        with socket.create_connection(("127.0.0.1", proxy.ports[0]), 30) as a:
-            assert is_reset(a)
+        try:
+            with socket.create_connection(("127.0.0.1", proxy.ports[0]), 30) as a:
+                assert is_reset(a)
+        except ConnectionResetError:
+            pass  # so soon that connecting has heard of it
 
 
 @test

@@ -4,7 +4,7 @@
 #include <check.h>
 
 #include "router/coord/coord_queue.h"
-#include "router/coord/sim_tree.h"
+#include "router/coord/coord_tree.h"
 #include "runtime/base/buffer.h"
 #include "runtime/base/mem.h"
 #include "runtime/base/rng.h"

@@ -3,7 +3,11 @@
 #include "tests/support/coord_place.h"
 
 #include <check.h>
+#include <dirent.h>
+#include <stdlib.h>
+#include <unistd.h>
 
+#include "router/coord/coord_dir.h"
 #include "runtime/base/mem.h"
 
 #define LIMIT_US     (20 * 1000000u)
@@ -66,10 +70,38 @@ void coord_told_fini(struct coord_told *told)
 
 /* ---- places ---------------------------------------------------------------------------------- */
 
+/* What a coord_dir leaves. */
+static void remove_dir(const char *path)
+{
+    DIR *dir = opendir(path);
+    ck_assert_ptr_nonnull(dir);
+    for (struct dirent *entry; (entry = readdir(dir));)
+        if (entry->d_name[0] != '.')
+            ck_assert_int_eq(unlinkat(dirfd(dir), entry->d_name, 0), 0);
+    closedir(dir);
+    ck_assert_int_eq(rmdir(path), 0);
+}
+
+static void create(struct coord_place *place, struct coord_client *client)
+{
+    struct diag diag = { 0 };
+    if (place->kind == COORD_PLACE_SIM) {
+        ck_assert_int_eq(coord_sim_create(place->world, &client->coord), S4_OK);
+        return;
+    }
+    struct coord_dir_options options = { .path = place->dir, .clock = place->clock };
+    ck_assert_msg(coord_dir_create(&options, &client->coord, &diag) == S4_OK, "%s", diag.text);
+}
+
 void coord_place_open(struct coord_place *place, enum coord_place_kind kind, uint64_t seed)
 {
     *place = (struct coord_place){ .kind = kind, .clock = &clock_real };
     ck_assert_int_eq(waker_init(&place->waker), S4_OK);
+    if (kind == COORD_PLACE_DIR) {
+        snprintf(place->dir, sizeof place->dir, "/tmp/s4-coord-XXXXXX");
+        ck_assert_ptr_nonnull(mkdtemp(place->dir));
+        return;
+    }
     clock_sim_init(&place->sim, 1000000);
     place->clock = &place->sim.clock;
     struct coord_sim_options options = { .clock = place->clock, .seed = seed };
@@ -81,6 +113,8 @@ void coord_place_close(struct coord_place *place)
     for (size_t i = 0; i < COORD_PLACE_CLIENTS; i++)
         coord_place_leave(&place->clients[i]);
     coord_world_destroy(place->world);
+    if (place->kind == COORD_PLACE_DIR)
+        remove_dir(place->dir);
     waker_fini(&place->waker);
 }
 
@@ -91,7 +125,7 @@ struct coord_client *coord_place_start(struct coord_place *place)
         client++;
     ck_assert(client < place->clients + COORD_PLACE_CLIENTS);
     *client = (struct coord_client){ .place = place };
-    ck_assert_int_eq(coord_sim_create(place->world, &client->coord), S4_OK);
+    create(place, client);
     ck_assert_int_eq(coord_attach(client->coord, &upcalls, client, &place->waker), S4_OK);
     return client;
 }

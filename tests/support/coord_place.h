@@ -7,7 +7,7 @@
 #define COORD_PLACE_CLIENTS 8
 #define COORD_PLACE_CHANGES 64
 
-enum coord_place_kind { COORD_PLACE_SIM };
+enum coord_place_kind { COORD_PLACE_SIM, COORD_PLACE_DIR };
 
 struct coord_client {
     struct coord_place *place;
@@ -25,7 +25,8 @@ struct coord_place {
     enum coord_place_kind kind;
     const struct clock *clock;
     struct clock_sim sim;
-    struct coord_world *world;
+    struct coord_world *world; /* SIM */
+    char dir[64];              /* DIR */
     struct waker waker;
     struct coord_client clients[COORD_PLACE_CLIENTS];
 };

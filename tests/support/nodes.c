@@ -128,8 +128,10 @@ static void check_applied(const struct one_node *me, const struct carried *c)
     for (const struct record *r = block_first(c->frame.block); app && r < end; r = record_next(r)) {
         const struct host_partition *p = host_partition_at(app, r->dst);
         bool given_back = c->given_back >> r->dst & 1;
-        if (!p || engine_slot_is_held(me->rig.engine, r->dst) || given_back ||
-            me->rig.engine->genesis[r->src] > c->frame.version)
+        const struct engine *engine = me->rig.engine;
+        if (!p || given_back || engine_slot_is_held(engine, r->dst) ||
+            engine->genesis[r->src] > c->frame.version ||
+            engine->slots[r->dst].epoch > c->frame.version) /* or it has come back since */
             continue;
         uint64_t last = p->links_in.last[r->src];
         ck_assert_msg(last == LINK_FRESH || (int32_t)((uint32_t)last - r->seq) >= 0,

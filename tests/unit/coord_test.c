@@ -20,6 +20,22 @@ START_TEST(sim_keeps_the_limits)
 }
 END_TEST
 
+START_TEST(a_directory_keeps_the_contract)
+{
+    coord_check_entries(COORD_PLACE_DIR);
+    coord_check_sessions(COORD_PLACE_DIR);
+    coord_check_multi(COORD_PLACE_DIR);
+    coord_check_watches(COORD_PLACE_DIR);
+    coord_check_order(COORD_PLACE_DIR);
+}
+END_TEST
+
+START_TEST(a_directory_keeps_the_limits)
+{
+    coord_check_limits(COORD_PLACE_DIR);
+}
+END_TEST
+
 /* ---- only the simulated one ------------------------------------------------------------------ */
 
 START_TEST(a_session_ends_when_the_service_says_so)
@@ -111,6 +127,8 @@ Suite *suite_build(void)
     Suite *suite = suite_create("coord");
     suite_add(suite, "sim", sim_keeps_the_contract, 30);
     suite_add(suite, "sim limits", sim_keeps_the_limits, 30);
+    suite_add(suite, "dir", a_directory_keeps_the_contract, 60);
+    suite_add(suite, "dir_limits", a_directory_keeps_the_limits, 60);
     suite_add(suite, "expiry", a_session_ends_when_the_service_says_so, 10);
     suite_add(suite, "cut", who_is_cut_off_expires_and_knows_it, 10);
     suite_add(suite, "away", away_it_ends_no_session, 10);

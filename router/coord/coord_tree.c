@@ -4,21 +4,21 @@
  * Entries below "/a" are one stretch of the array, those with the prefix "/a/"; "/a" itself need
  * not stand just before it, since '-' and '.' sort before '/'.
  */
-#include "router/coord/sim_tree.h"
+#include "router/coord/coord_tree.h"
 
 #include "runtime/base/mem.h"
 
 struct undo {
     enum coord_op_kind op;
-    struct sim_entry *entry;  /* created or set: in the tree; deleted: owned here */
-    struct sim_entry *parent; /* created, deleted */
-    char *data;               /* set: what was there; owned */
+    struct coord_entry *entry;  /* created or set: in the tree; deleted: owned here */
+    struct coord_entry *parent; /* created, deleted */
+    char *data;                 /* set: what was there; owned */
     size_t size;
     uint64_t number; /* changed, or the parent's children_changed, before */
 };
 
 /* The place of the first path that is not below `path`, `size`. */
-static size_t lower_bound(const struct sim_tree *tree, const char *path, size_t size)
+static size_t lower_bound(const struct coord_tree *tree, const char *path, size_t size)
 {
     size_t low = 0, high = tree->n;
     while (low < high) {
@@ -33,7 +33,7 @@ static size_t lower_bound(const struct sim_tree *tree, const char *path, size_t 
     return low;
 }
 
-static struct sim_entry *find(const struct sim_tree *tree, const char *path, size_t size)
+static struct coord_entry *find(const struct coord_tree *tree, const char *path, size_t size)
 {
     size_t at = lower_bound(tree, path, size); /* a path sorts before all that begin with it */
     if (at == tree->n || strncmp(tree->entries[at]->path, path, size) != 0)
@@ -41,13 +41,13 @@ static struct sim_entry *find(const struct sim_tree *tree, const char *path, siz
     return tree->entries[at]->path[size] == '\0' ? tree->entries[at] : NULL;
 }
 
-const struct sim_entry *sim_tree_find(const struct sim_tree *tree, const char *path)
+const struct coord_entry *coord_tree_find(const struct coord_tree *tree, const char *path)
 {
     return find(tree, path, path[1] == '\0' ? 0 : strlen(path));
 }
 
-size_t sim_tree_children(const struct sim_tree *tree, const char *path, const char **names,
-                         size_t max)
+size_t coord_tree_children(const struct coord_tree *tree, const char *path, const char **names,
+                           size_t max)
 {
     char prefix[COORD_PATH_MAX + 2];
     size_t size = path[0] == '\0' || path[1] == '\0' ? 0 : strlen(path);
@@ -67,15 +67,15 @@ size_t sim_tree_children(const struct sim_tree *tree, const char *path, const ch
     return count;
 }
 
-static struct sim_entry *parent_of(const struct sim_tree *tree, const char *path)
+static struct coord_entry *parent_of(const struct coord_tree *tree, const char *path)
 {
     return find(tree, path, coord_path_parent(path));
 }
 
-static struct sim_entry *make_entry(const char *path, const void *data, size_t size)
+static struct coord_entry *make_entry(const char *path, const void *data, size_t size)
 {
     size_t path_size = strlen(path) + 1;
-    struct sim_entry *entry = mem_zalloc(sizeof *entry + path_size);
+    struct coord_entry *entry = mem_zalloc(sizeof *entry + path_size);
     if (!entry)
         return NULL;
     memcpy(entry->path, path, path_size);
@@ -88,17 +88,17 @@ static struct sim_entry *make_entry(const char *path, const void *data, size_t s
     return entry;
 }
 
-static void free_entry(struct sim_entry *entry)
+static void free_entry(struct coord_entry *entry)
 {
     if (entry)
         mem_free(entry->data);
     mem_free(entry);
 }
 
-static bool insert(struct sim_tree *tree, struct sim_entry *entry)
+static bool insert(struct coord_tree *tree, struct coord_entry *entry)
 {
     void *entries = tree->entries;
-    if (!mem_grow(&entries, &tree->capacity, tree->n + 1, sizeof(struct sim_entry *)))
+    if (!mem_grow(&entries, &tree->capacity, tree->n + 1, sizeof(struct coord_entry *)))
         return false;
     tree->entries = entries;
     size_t at = lower_bound(tree, entry->path, strlen(entry->path) + 1);
@@ -108,7 +108,7 @@ static bool insert(struct sim_tree *tree, struct sim_entry *entry)
     return true;
 }
 
-static void take_out(struct sim_tree *tree, const struct sim_entry *entry)
+static void take_out(struct coord_tree *tree, const struct coord_entry *entry)
 {
     size_t at = lower_bound(tree, entry->path, strlen(entry->path) + 1);
     CHECK(tree->entries[at] == entry);
@@ -116,30 +116,30 @@ static void take_out(struct sim_tree *tree, const struct sim_entry *entry)
     memmove(&tree->entries[at], &tree->entries[at + 1], (tree->n - at) * sizeof *tree->entries);
 }
 
-s4_status sim_tree_init(struct sim_tree *tree)
+s4_status coord_tree_init(struct coord_tree *tree)
 {
-    *tree = (struct sim_tree){ 0 };
-    struct sim_entry *root = make_entry("", NULL, 0);
+    *tree = (struct coord_tree){ 0 };
+    struct coord_entry *root = make_entry("", NULL, 0);
     if (root && insert(tree, root))
         return S4_OK;
     free_entry(root);
     return S4_NO_MEMORY;
 }
 
-void sim_tree_fini(struct sim_tree *tree)
+void coord_tree_fini(struct coord_tree *tree)
 {
     for (size_t i = 0; i < tree->n; i++)
         free_entry(tree->entries[i]);
     mem_free(tree->entries);
-    *tree = (struct sim_tree){ 0 };
+    *tree = (struct coord_tree){ 0 };
 }
 
 /* ---- ops ------------------------------------------------------------------------------------- */
 
-static s4_status create_entry(struct sim_tree *tree, uint64_t number, uint64_t session,
+static s4_status create_entry(struct coord_tree *tree, uint64_t number, uint64_t session,
                               const struct coord_op *op, char *made, struct undo *undo)
 {
-    struct sim_entry *parent = parent_of(tree, op->path);
+    struct coord_entry *parent = parent_of(tree, op->path);
     if (!parent)
         return S4_NOT_FOUND;
     if (parent->session != 0)
@@ -149,9 +149,9 @@ static s4_status create_entry(struct sim_tree *tree, uint64_t number, uint64_t s
     if (sequential)
         snprintf(made, COORD_PATH_MAX + 1, "%s%0*llu", op->path, COORD_SEQ_DIGITS,
                  (unsigned long long)parent->next_seq);
-    if (sim_tree_find(tree, made))
+    if (coord_tree_find(tree, made))
         return S4_EXISTS;
-    struct sim_entry *entry = make_entry(made, op->data, op->size);
+    struct coord_entry *entry = make_entry(made, op->data, op->size);
     if (!entry || !insert(tree, entry)) {
         free_entry(entry);
         return S4_NO_MEMORY;
@@ -164,7 +164,7 @@ static s4_status create_entry(struct sim_tree *tree, uint64_t number, uint64_t s
     return S4_OK;
 }
 
-static s4_status set_entry(struct sim_entry *entry, uint64_t number, const struct coord_op *op,
+static s4_status set_entry(struct coord_entry *entry, uint64_t number, const struct coord_op *op,
                            struct undo *undo)
 {
     char *data = mem_dup(op->size > 0 ? op->data : "", op->size > 0 ? op->size : 1);
@@ -180,24 +180,24 @@ static s4_status set_entry(struct sim_entry *entry, uint64_t number, const struc
     return S4_OK;
 }
 
-static s4_status delete_entry(struct sim_tree *tree, struct sim_entry *entry, uint64_t number,
+static s4_status delete_entry(struct coord_tree *tree, struct coord_entry *entry, uint64_t number,
                               struct undo *undo)
 {
-    if (sim_tree_children(tree, entry->path, NULL, 0) > 0)
+    if (coord_tree_children(tree, entry->path, NULL, 0) > 0)
         return S4_BUSY;
-    struct sim_entry *parent = parent_of(tree, entry->path);
+    struct coord_entry *parent = parent_of(tree, entry->path);
     *undo = (struct undo){ .entry = entry, .parent = parent, .number = parent->children_changed };
     take_out(tree, entry);
     parent->children_changed = number;
     return S4_OK;
 }
 
-static s4_status apply(struct sim_tree *tree, uint64_t number, uint64_t session,
+static s4_status apply(struct coord_tree *tree, uint64_t number, uint64_t session,
                        const struct coord_op *op, char *made, struct undo *undo)
 {
     if (op->op == COORD_CREATE)
         return create_entry(tree, number, session, op, made, undo);
-    struct sim_entry *entry = find(tree, op->path, op->path[1] == '\0' ? 0 : strlen(op->path));
+    struct coord_entry *entry = find(tree, op->path, op->path[1] == '\0' ? 0 : strlen(op->path));
     if (!entry)
         return S4_NOT_FOUND;
     if (op->version != COORD_ANY && op->version != entry->version)
@@ -207,7 +207,7 @@ static s4_status apply(struct sim_tree *tree, uint64_t number, uint64_t session,
     return op->op == COORD_DELETE ? delete_entry(tree, entry, number, undo) : S4_OK;
 }
 
-static void take_back(struct sim_tree *tree, struct undo *undo)
+static void take_back(struct coord_tree *tree, struct undo *undo)
 {
     switch (undo->op) {
     case COORD_CREATE:
@@ -239,8 +239,8 @@ static void keep(struct undo *undo)
         free_entry(undo->entry);
 }
 
-s4_status sim_tree_write(struct sim_tree *tree, uint64_t number, uint64_t session,
-                         const struct coord_op *ops, size_t n, size_t *failed_op, char *made)
+s4_status coord_tree_write(struct coord_tree *tree, uint64_t number, uint64_t session,
+                           const struct coord_op *ops, size_t n, size_t *failed_op, char *made)
 {
     struct undo undo[COORD_OPS_MAX];
     s4_status status = S4_OK;
@@ -263,10 +263,10 @@ s4_status sim_tree_write(struct sim_tree *tree, uint64_t number, uint64_t sessio
     return S4_OK;
 }
 
-void sim_tree_end_session(struct sim_tree *tree, uint64_t number, uint64_t session)
+void coord_tree_end_session(struct coord_tree *tree, uint64_t number, uint64_t session)
 {
     for (size_t i = tree->n; i-- > 0;) {
-        struct sim_entry *entry = tree->entries[i];
+        struct coord_entry *entry = tree->entries[i];
         if (entry->session != session)
             continue;
         parent_of(tree, entry->path)->children_changed = number;
