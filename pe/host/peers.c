@@ -160,7 +160,7 @@ static void step_block(struct peers *peers, struct item *item)
     struct diag diag = { 0 };
     atomic_fetch_sub(&peers->handed, 1);
     s4_status status =
-        net_send(peers->net, peers->route[node], lane, item->app, item->schema, &item->block);
+        net_send(peers->net, peers->route[node], lane, item->app, item->schema, 0, &item->block);
     if (status == S4_OK)
         return;
     diag_set(&diag, status, "a block could not be sent: %s", s4_status_text(status));

@@ -60,6 +60,12 @@ const struct lane_frame *lane_out_next(const struct lane_out *lane)
     return frame_at(lane, lane->sent + 1);
 }
 
+const struct lane_frame *lane_out_held(const struct lane_out *lane, uint64_t frame)
+{
+    CHECK(frame > lane->acked && frame <= lane->queued);
+    return frame_at(lane, frame);
+}
+
 bool lane_out_ack(struct lane_out *lane, uint64_t frame)
 {
     if (frame < lane->acked || frame > lane->sent)

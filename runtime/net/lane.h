@@ -21,6 +21,7 @@
 struct lane_frame {
     struct block *block; /* one hold */
     uint64_t schema;
+    uint64_t version; /* of the sender's map */
     uint64_t checksum;
     uint32_t app; /* the session's number of the app's name */
 };
@@ -43,6 +44,8 @@ void lane_out_fini(struct lane_out *lane); /* releases what is held */
 s4_status lane_out_push(struct lane_out *lane, const struct lane_frame *frame) MUST_USE;
 /* The next frame that may go now, or NULL. */
 const struct lane_frame *lane_out_next(const struct lane_out *lane);
+/* A frame that is held: above acked, up to queued. */
+const struct lane_frame *lane_out_held(const struct lane_out *lane, uint64_t frame);
 /* Frees every frame up to `frame`; false: it acknowledges what was not sent, or goes back. */
 bool lane_out_ack(struct lane_out *lane, uint64_t frame) MUST_USE;
 /* A higher limit; false: it goes back, or beyond what any window allows. */

@@ -92,10 +92,17 @@ s4_status net_connect(struct net *net, const char *name, const char *address, ui
 }
 
 s4_status net_send(struct net *net, uint32_t peer, uint32_t lane, const char *app, uint64_t schema,
-                   struct block **block)
+                   uint64_t version, struct block **block)
 {
     CHECK(peer < net->out.count);
-    return session_send(net->out.slots[peer]->session, lane, app, schema, block);
+    struct session_frame frame = { .lane = lane, .app = app, .schema = schema, .version = version };
+    return session_send(net->out.slots[peer]->session, &frame, block);
+}
+
+void net_walk(const struct net *net, uint32_t peer, session_held_fn *fn, void *user)
+{
+    CHECK(peer < net->out.count);
+    session_walk(net->out.slots[peer]->session, fn, user);
 }
 
 void net_credit(struct net *net, const struct net_token *token)

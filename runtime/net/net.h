@@ -32,6 +32,7 @@ struct net_arrival {
     const char *peer; /* the node that sent it */
     const char *app;
     uint64_t schema;
+    uint64_t version; /* of the sender's map when it closed the block */
     struct net_token token;
 };
 
@@ -76,9 +77,12 @@ const char *net_address(const struct net *net); /* as it came out: real port or 
 s4_status net_connect(struct net *net, const char *name, const char *address, uint32_t *peer,
                       struct diag *diag) MUST_USE;
 
-/* See session_send. The app is a name, the schema the hash of its graph and types. */
+/* See session_send. The app is a name, the schema the hash of its graph and types, the version that
+ * of the sender's map when it closed the block (0: it has none). */
 s4_status net_send(struct net *net, uint32_t peer, uint32_t lane, const char *app, uint64_t schema,
-                   struct block **block) MUST_USE;
+                   uint64_t version, struct block **block) MUST_USE;
+/* What the other node is not known to have applied; see session_walk. fn must not call net. */
+void net_walk(const struct net *net, uint32_t peer, session_held_fn *fn, void *user);
 void net_credit(struct net *net, const struct net_token *token);
 void net_applied(struct net *net, const struct net_token *token);
 

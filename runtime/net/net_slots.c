@@ -51,6 +51,7 @@ static void on_arrived(void *user, struct session *session, const struct session
         .peer = session_peer_name(session),
         .app = frame->app,
         .schema = frame->schema,
+        .version = frame->version,
         .token = { .session = slot->number, .lane = frame->lane, .frame = frame->frame },
     };
     slot->net->options.upcalls->block_arrived(slot->net->options.user, &arrival, block);

@@ -31,12 +31,13 @@ enum session_state {
     SESSION_FAILED,
 };
 
-/* What precedes a block that arrived. Strings are borrowed for the call. */
+/* What a frame is beside its block. Strings are borrowed for the call. */
 struct session_frame {
     uint32_t lane;
     uint64_t frame;
     const char *app;
     uint64_t schema;
+    uint64_t version; /* of the sender's map, as it was given to session_send */
 };
 
 /* They may call the session, not destroy it. */
@@ -85,11 +86,18 @@ void session_connected(struct session *session, uint64_t peer);
 void session_receive(struct session *session, const void *bytes, size_t size, struct block *block);
 void session_disconnected(struct session *session, const char *reason);
 
-/* Opener, on the lane of that number: queues a block with `used`, `count`, `worker` and `hops` set,
+/* Opener, on the lane `what->lane`: queues a block with `used`, `count`, `worker` and `hops` set,
  * and sends it if there is credit. S4_STATE: not in a state to send; S4_TOO_LARGE, S4_INVALID,
- * S4_FULL (a limit above), S4_NO_MEMORY: the block stays the caller's. */
-s4_status session_send(struct session *session, uint32_t number, const char *app, uint64_t schema,
+ * S4_FULL (a limit above), S4_NO_MEMORY: the block stays the caller's. The frame gets the next
+ * number of its lane, whatever `what->frame` says. */
+s4_status session_send(struct session *session, const struct session_frame *what,
                        struct block **block) MUST_USE;
+/* The block is borrowed; calls into the session are not allowed. */
+typedef void session_held_fn(void *user, const struct session_frame *frame,
+                             const struct block *block);
+/* Opener, in every state: each frame that is not acknowledged, lane by lane by number, oldest
+ * first. */
+void session_walk(const struct session *session, session_held_fn *fn, void *user);
 /* Opener: no more frames; BYE goes when all that were queued are acknowledged. */
 void session_close(struct session *session);
 

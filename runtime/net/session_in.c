@@ -83,6 +83,7 @@ static void hand_up(struct session *session, const Envelope *envelope, struct bl
         .frame = envelope->frame,
         .app = envelope->app,
         .schema = envelope->schema,
+        .version = envelope->map_version,
     };
     session->options.upcalls->arrived(session->options.user, session, &frame, block);
 }

@@ -93,6 +93,8 @@ static s4_status send_frame(struct session *session, struct lane_out *lane)
     envelope.app = session->apps[frame->app];
     envelope.has_schema = true;
     envelope.schema = frame->schema;
+    envelope.has_map_version = frame->version != 0;
+    envelope.map_version = frame->version;
     envelope.has_worker = true;
     envelope.worker = block->worker;
     envelope.has_records = true;
@@ -127,7 +129,7 @@ bool session_out_step(struct session *session)
     return sent;
 }
 
-s4_status session_send(struct session *session, uint32_t number, const char *app, uint64_t schema,
+s4_status session_send(struct session *session, const struct session_frame *what,
                        struct block **block)
 {
     const struct block *given = *block;
@@ -138,16 +140,43 @@ s4_status session_send(struct session *session, uint32_t number, const char *app
         return S4_TOO_LARGE;
     if (given->used == 0 || given->used % 8 != 0 || given->count == 0)
         return S4_INVALID;
-    struct lane_frame frame = { .block = *block, .schema = schema };
+    struct lane_frame frame = {
+        .block = *block,
+        .schema = what->schema,
+        .version = what->version,
+    };
     struct lane_out *lane;
-    TRY(find_app(session, app, &frame.app));
-    TRY(find_lane(session, number, &lane));
+    TRY(find_app(session, what->app, &frame.app));
+    TRY(find_lane(session, what->lane, &lane));
     frame.checksum = hash_bytes(given->data, given->used);
     TRY(lane_out_push(lane, &frame));
     *block = NULL;
     link_lane(session, lane);
     session_out_step(session);
     return S4_OK;
+}
+
+static void walk_lane(const struct session *session, const struct lane_out *lane,
+                      session_held_fn *fn, void *user)
+{
+    for (uint64_t number = lane->acked + 1; number <= lane->queued; number++) {
+        const struct lane_frame *held = lane_out_held(lane, number);
+        struct session_frame frame = {
+            .lane = lane->number,
+            .frame = number,
+            .app = session->apps[held->app],
+            .schema = held->schema,
+            .version = held->version,
+        };
+        fn(user, &frame, held->block);
+    }
+}
+
+void session_walk(const struct session *session, session_held_fn *fn, void *user)
+{
+    CHECK(session->options.opener);
+    for (size_t i = 0; i < session->lanes.count; i++)
+        walk_lane(session, session->lanes.entries[i].lane, fn, user);
 }
 
 void session_out_opened(struct session *session)

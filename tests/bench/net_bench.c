@@ -236,7 +236,7 @@ static void send_net(struct child *child, uint64_t blocks)
         bool work = net_step(net, 64);
         while (sent < blocks && net_counters(net).out.frames_held < HELD_MAX) {
             struct block *block = make_block(pool, sent++);
-            CHECK(net_send(net, peer, 0, "bench", 1, &block) == S4_OK);
+            CHECK(net_send(net, peer, 0, "bench", 1, 0, &block) == S4_OK);
             work = true;
         }
         if (!work)

@@ -172,7 +172,10 @@ static void use(struct play *play)
         return;
     }
     struct block *block = make_block(play, 1 + what % 4);
-    s4_status status = session_send(play->session, what % LANES, "words", 1, &block);
+    struct session_frame frame = {
+        .lane = what % LANES, .app = "words", .schema = 1, .version = what
+    };
+    s4_status status = session_send(play->session, &frame, &block);
     CHECK(status == S4_OK || status == S4_STATE);
     if (block)
         block_release(block);

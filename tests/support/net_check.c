@@ -57,6 +57,7 @@ static void on_block(void *user, const struct net_arrival *arrival, struct block
     ck_assert_str_eq(arrival->peer, node->end == 0 ? "b" : "a");
     ck_assert_str_eq(arrival->app, "words");
     ck_assert_uint_eq(arrival->schema, 12345);
+    ck_assert_uint_eq(arrival->version, frame - 1);
     ends_check_block(block, seed_of(!node->end, lane, frame));
     ck_assert_uint_lt(node->owed_count, OWED_MAX);
     node->owed[node->owed_count++] = (struct owed){ .token = arrival->token, .block = block };
@@ -138,7 +139,8 @@ static bool node_send(struct node *node)
     struct block *block =
         ends_block(node->ends->pools[node->end], seed_of(node->end, lane, node->sent[lane] + 1));
     uint32_t number = net_lane((uint16_t)(lane / WORKERS), (uint16_t)(lane % WORKERS));
-    ck_assert_int_eq(net_send(node->net, node->peer, number, "words", 12345, &block), S4_OK);
+    ck_assert_int_eq(
+        net_send(node->net, node->peer, number, "words", 12345, node->sent[lane], &block), S4_OK);
     node->sent[lane]++;
     return true;
 }
@@ -225,6 +227,14 @@ void net_check_both_ways(enum ends_kind kind)
     nodes_close(nodes, &ends);
 }
 
+static void count_held(void *user, const struct session_frame *frame, const struct block *block)
+{
+    uint64_t *held = user;
+    ck_assert_uint_eq(frame->frame, ++*held);
+    ck_assert_uint_eq(frame->version, *held - 1);
+    ends_check_block(block, seed_of(0, 0, *held));
+}
+
 /* The window's frames arrive and not one more (on_block checks it); a quarter of the window,
  * returned, brings as many. */
 void net_check_window(enum ends_kind kind)
@@ -237,7 +247,8 @@ void net_check_window(enum ends_kind kind)
     uint64_t quarter = to->window / 4, frames = to->window + QUARTERS * quarter;
     for (uint64_t frame = 1; frame <= frames; frame++) {
         struct block *block = ends_block(ends.pools[0], seed_of(0, 0, frame));
-        ck_assert_int_eq(net_send(from->net, from->peer, 0, "words", 12345, &block), S4_OK);
+        ck_assert_int_eq(net_send(from->net, from->peer, 0, "words", 12345, frame - 1, &block),
+                         S4_OK);
     }
     for (uint64_t i = 0; i <= QUARTERS; i++) {
         while (to->arrived[0] < to->window + i * quarter) {
@@ -252,6 +263,9 @@ void net_check_window(enum ends_kind kind)
         for (uint64_t n = 0; n < quarter; n++)
             net_credit(to->net, &to->owed[to->returned[0]++].token);
     }
+    uint64_t held = 0;
+    net_walk(from->net, from->peer, count_held, &held);
+    ck_assert_uint_eq(held, frames);
     ck_assert(!net_is_drained(from->net));
     nodes_close(nodes, &ends);
 }
@@ -326,7 +340,7 @@ void net_check_loss(enum ends_kind kind)
     net_credit(nodes[0].net, &token); /* of a session that is over: ignored */
     net_applied(nodes[0].net, &token);
     struct block *block = ends_block(ends.pools[0], 1);
-    ck_assert_int_eq(net_send(nodes[0].net, nodes[0].peer, 0, "words", 1, &block), S4_STATE);
+    ck_assert_int_eq(net_send(nodes[0].net, nodes[0].peer, 0, "words", 1, 0, &block), S4_STATE);
     block_release(block);
     node_destroy(&nodes[0]);
     ends_close(&ends);

@@ -49,6 +49,7 @@ static void talk_arrived(void *user, struct session *session, const struct sessi
     ck_assert_uint_le(frame->frame, talk->returned[frame->lane] + talk->window);
     ck_assert_str_eq(frame->app, frame->lane ? "words" : "counts.v2");
     ck_assert_uint_eq(frame->schema, frame->lane * 77);
+    ck_assert_uint_eq(frame->version, frame->frame - 1);
     ck_assert_uint_eq(block->worker, (uint16_t)seed);
     ck_assert_uint_eq(block->hops, (uint8_t)(seed >> 16));
     ck_assert_uint_eq(block->count, 1 + block->used / 64);
@@ -151,9 +152,13 @@ static bool talk_send(struct talk *talk)
     if (talk->sent[lane] == talk->blocks || state > SESSION_OPEN)
         return false;
     struct block *block = ends_block(talk->ends.pools[0], seed_of(lane, talk->sent[lane] + 1));
-    ck_assert_int_eq(
-        session_send(talk->sessions[0], lane, lane ? "words" : "counts.v2", lane * 77, &block),
-        S4_OK);
+    struct session_frame frame = {
+        .lane = lane,
+        .app = lane ? "words" : "counts.v2",
+        .schema = lane * 77,
+        .version = talk->sent[lane], /* the first has none */
+    };
+    ck_assert_int_eq(session_send(talk->sessions[0], &frame, &block), S4_OK);
     ck_assert_ptr_null(block);
     talk->sent[lane]++;
     return true;
@@ -468,10 +473,16 @@ static void solo_end(struct solo *solo, s4_status code, const char *text)
     solo_close(solo);
 }
 
+static s4_status solo_send(struct solo *solo, uint32_t lane, const char *app, struct block **block)
+{
+    struct session_frame frame = { .lane = lane, .app = app, .schema = 1, .version = 9 };
+    return session_send(solo->session, &frame, block);
+}
+
 static void send_one(struct solo *solo, s4_status wanted)
 {
     struct block *block = ends_block(solo->pool, 1);
-    ck_assert_int_eq(session_send(solo->session, 5, "words", 1, &block), wanted);
+    ck_assert_int_eq(solo_send(solo, 5, "words", &block), wanted);
     ck_assert((block == NULL) == (wanted == S4_OK));
     if (block)
         block_release(block);
@@ -702,6 +713,69 @@ START_TEST(opener_names_what_is_wrong)
 }
 END_TEST
 
+struct walked {
+    size_t count;
+    struct session_frame frames[8];
+    const struct block *blocks[8];
+};
+
+static void on_held(void *user, const struct session_frame *frame, const struct block *block)
+{
+    struct walked *walked = user;
+    ck_assert_uint_lt(walked->count, ARRAY_LEN(walked->frames));
+    ck_assert_str_eq(frame->app, frame->lane == 3 ? "sums" : "words");
+    ck_assert_uint_eq(frame->schema, 1);
+    ck_assert_uint_eq(frame->version, 9);
+    walked->frames[walked->count] = *frame;
+    walked->blocks[walked->count++] = block;
+}
+
+static void check_walk(struct solo *solo, const struct block *const *blocks, const char *wanted)
+{
+    struct walked walked = { 0 };
+    char text[64] = "";
+    session_walk(solo->session, on_held, &walked);
+    for (size_t i = 0; i < walked.count; i++) {
+        const struct session_frame *frame = &walked.frames[i];
+        size_t len = strlen(text);
+        snprintf(text + len, sizeof text - len, " %u.%u", frame->lane, (unsigned)frame->frame);
+        ck_assert_ptr_eq(walked.blocks[i], blocks[(frame->lane == 5 ? 3 : 0) + frame->frame - 1]);
+    }
+    ck_assert_str_eq(text, wanted);
+}
+
+/* Sent or not, on a connection or not: held is what is not acknowledged. */
+START_TEST(what_is_held_can_be_walked)
+{
+    static const uint32_t lanes[] = {
+        5, 3, 5, 3, 5, 3, 5, 5,
+    }; /* more than the window on 5 */
+    const struct block *blocks[ARRAY_LEN(lanes)] = { 0 };
+    size_t at[] = { 0, 3 };
+    struct solo solo;
+    solo_open(&solo, true);
+    check_walk(&solo, blocks, "");
+    for (size_t i = 0; i < ARRAY_LEN(lanes); i++) {
+        struct block *block = ends_block(solo.pool, i);
+        blocks[at[lanes[i] == 5]++] = block;
+        ck_assert_int_eq(solo_send(&solo, lanes[i], lanes[i] == 3 ? "sums" : "words", &block),
+                         S4_OK);
+    }
+    check_walk(&solo, blocks, " 3.1 3.2 3.3 5.1 5.2 5.3 5.4 5.5");
+    session_connected(solo.session, FAKE_PEER);
+    solo_hear_simple(&solo, TYPE(WELCOME));
+    session_step(solo.session);
+    ck_assert_uint_eq(session_counters(solo.session).frames_waiting, 1);
+    Envelope ack = envelope_of(TYPE(ACK));
+    ack.frame = 2;
+    solo_hear(&solo, &ack, NULL);
+    check_walk(&solo, blocks, " 3.1 3.2 3.3 5.3 5.4 5.5");
+    session_disconnected(solo.session, "gone");
+    check_walk(&solo, blocks, " 3.1 3.2 3.3 5.3 5.4 5.5");
+    solo_close(&solo);
+}
+END_TEST
+
 START_TEST(sends_are_checked)
 {
     struct solo solo;
@@ -710,20 +784,20 @@ START_TEST(sends_are_checked)
     uint32_t used = block->used;
     send_one(&solo, S4_OK); /* before the connection: waits */
     block->used = used + 4;
-    ck_assert_int_eq(session_send(solo.session, 1, "words", 1, &block), S4_INVALID);
+    ck_assert_int_eq(solo_send(&solo, 1, "words", &block), S4_INVALID);
     block->used = 0;
-    ck_assert_int_eq(session_send(solo.session, 1, "words", 1, &block), S4_INVALID);
+    ck_assert_int_eq(solo_send(&solo, 1, "words", &block), S4_INVALID);
     block->used = TRANSPORT_BLOCK_MAX + 8;
-    ck_assert_int_eq(session_send(solo.session, 1, "words", 1, &block), S4_TOO_LARGE);
+    ck_assert_int_eq(solo_send(&solo, 1, "words", &block), S4_TOO_LARGE);
     block->used = used;
-    ck_assert_int_eq(session_send(solo.session, 1, "wo rds", 1, &block), S4_INVALID);
-    ck_assert_int_eq(session_send(solo.session, 1, "", 1, &block), S4_INVALID);
+    ck_assert_int_eq(solo_send(&solo, 1, "wo rds", &block), S4_INVALID);
+    ck_assert_int_eq(solo_send(&solo, 1, "", &block), S4_INVALID);
     char name[ENVELOPE_NAME_MAX + 2];
     memset(name, 'x', sizeof name);
     name[ENVELOPE_NAME_MAX + 1] = '\0';
-    ck_assert_int_eq(session_send(solo.session, 1, name, 1, &block), S4_INVALID);
+    ck_assert_int_eq(solo_send(&solo, 1, name, &block), S4_INVALID);
     name[ENVELOPE_NAME_MAX] = '\0';
-    ck_assert_int_eq(session_send(solo.session, 1, name, 1, &block), S4_OK);
+    ck_assert_int_eq(solo_send(&solo, 1, name, &block), S4_OK);
     session_close(solo.session);
     send_one(&solo, S4_STATE);
     session_connected(solo.session, FAKE_PEER);
@@ -743,7 +817,7 @@ START_TEST(lanes_and_apps_have_limits)
     struct block *block;
     for (uint32_t i = 0; i <= SESSION_LANES_MAX; i++) {
         block = ends_block(solo.pool, 0);
-        ck_assert_int_eq(session_send(solo.session, i, "words", 1, &block),
+        ck_assert_int_eq(solo_send(&solo, i, "words", &block),
                          i < SESSION_LANES_MAX ? S4_OK : S4_FULL);
     }
     ck_assert_uint_eq(session_lanes(solo.session), SESSION_LANES_MAX);
@@ -752,7 +826,7 @@ START_TEST(lanes_and_apps_have_limits)
         char app[16];
         snprintf(app, sizeof app, "app%u", i);
         block = ends_block(solo.pool, 0);
-        ck_assert_int_eq(session_send(solo.session, 0, app, 1, &block),
+        ck_assert_int_eq(solo_send(&solo, 0, app, &block),
                          i + 1 < SESSION_APPS_MAX ? S4_OK : S4_FULL);
     }
     block_release(block);
@@ -923,7 +997,7 @@ START_TEST(memory_out_is_an_answer)
     int tries = 0;
     for (s4_status status = S4_NO_MEMORY; status != S4_OK; tries++) {
         mem_fail_after(tries);
-        status = session_send(solo.session, 1, "words", 1, &block);
+        status = solo_send(&solo, 1, "words", &block);
         mem_fail_after(-1);
         ck_assert(status == S4_OK || (status == S4_NO_MEMORY && block));
     }
@@ -969,6 +1043,7 @@ Suite *suite_build(void)
     suite_add(suite, "acks", acknowledgements_are_cumulative_and_coalesced, 10);
     suite_add(suite, "greetings", greetings_are_checked, 10);
     suite_add(suite, "opener", opener_names_what_is_wrong, 10);
+    suite_add(suite, "walk", what_is_held_can_be_walked, 10);
     suite_add(suite, "sends", sends_are_checked, 10);
     suite_add(suite, "limits", lanes_and_apps_have_limits, 30);
     suite_add(suite, "overtakes", nothing_overtakes, 10);
