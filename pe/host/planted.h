@@ -18,7 +18,6 @@ enum host_planted_bug {
     PLANTED_NO_FORGET,         /* a new generation is compared with the old one */
     PLANTED_NOT_FRESH,         /* an empty partition begins with number 1 */
     PLANTED_OLD_GENERATION,    /* what comes of a generation that is over is taken */
-    PLANTED_OLD_OWNER_SENDS,   /* who had a source before sends what it still holds */
     PLANTED_NOT_ASKED_AGAIN,   /* requests do not go along */
     PLANTED_NO_FLUSH,          /* blocks stay open while where they go changes */
     PLANTED_RUNS_AT_ONCE,      /* what was loaded runs before the map says so */

@@ -83,8 +83,7 @@ static bool is_ours(const struct map *now, uint32_t self, const struct record *r
     if (record->src >= now->n_slots)
         return true;
     const struct map_slot *source = &now->slots[record->src];
-    return (source->owner == self || PLANTED(PLANTED_OLD_OWNER_SENDS)) &&
-           (version >= source->genesis || PLANTED(PLANTED_OLD_GENERATION));
+    return source->owner == self && (version >= source->genesis || PLANTED(PLANTED_OLD_GENERATION));
 }
 
 struct wanted {
