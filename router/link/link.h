@@ -17,8 +17,8 @@
 struct links_in {
     uint64_t *genesis; /* [links_count]: when the source's generation began that is counted: the
                           version of the map; owned by the partition */
-    uint64_t *last; /* [links_count]: the last number applied, or LINK_FRESH; owned by the
-                       partition */
+    uint64_t *last;    /* [links_count]: the last number applied, or LINK_FRESH; owned by the
+                          partition */
 };
 
 static inline size_t links_count(uint32_t slots)
@@ -55,8 +55,8 @@ static inline enum link_verdict link_judge(struct links_in *links, const struct 
     return (int32_t)(record->seq - expected) < 0 ? LINK_REPEAT : LINK_GAP;
 }
 
-/* The source began a generation at that version: if it is newer than what is counted, the numbers so
- * far mean nothing any more. */
+/* The source began a generation at that version: if it is newer than what is counted, the numbers
+ * so far mean nothing any more. */
 static inline void link_forget(struct links_in *links, uint32_t source, uint64_t genesis)
 {
     if (links->genesis[source] >= genesis)

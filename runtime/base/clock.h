@@ -1,9 +1,9 @@
 /* The clock seam: real, or simulated and moved by hand. Microseconds.
  *
- * `mono_us` never goes back and has no meaning outside the process; `boot_us` is like it, but goes on
- * while the machine sleeps, and is the same for all processes of a machine; `wall_us` counts from the
- * Unix epoch and may jump. Nothing in the engine reads a clock in another way. A clock outlives its
- * users; the functions may be called from any thread.
+ * `mono_us` never goes back and has no meaning outside the process; `boot_us` is like it, but goes
+ * on while the machine sleeps, and is the same for all processes of a machine; `wall_us` counts
+ * from the Unix epoch and may jump. Nothing in the engine reads a clock in another way. A clock
+ * outlives its users; the functions may be called from any thread.
  */
 #ifndef RUNTIME_BASE_CLOCK_H
 #define RUNTIME_BASE_CLOCK_H

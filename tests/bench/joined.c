@@ -38,7 +38,8 @@ static void die(const char *what, const char *why)
 bool joined_is_far(uint64_t key)
 {
     uint64_t form = __builtin_bswap64(key ^ KEY_SIGN);
-    return slot_fixed_worker(slot_of_hash(hash_bytes(&form, sizeof form), JOINED_SLOTS), 2, 1, 1) == 1;
+    return slot_fixed_worker(slot_of_hash(hash_bytes(&form, sizeof form), JOINED_SLOTS), 2, 1, 1) ==
+           1;
 }
 
 /* ---- a node -------------------------------------------------------------------------------- */

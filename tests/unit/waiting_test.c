@@ -445,8 +445,8 @@ static void note_answer(uint32_t gate, uint32_t left)
     heard[strlen(heard)] = (char)('0' + left);
 }
 
-/* A gate asks and is removed; a new one of its key asks something else and waits. What a partition had
- * asked is asked again where it is loaded, and the answers to the one before are nobody's. */
+/* A gate asks and is removed; a new one of its key asks something else and waits. What a partition
+ * had asked is asked again where it is loaded, and the answers to the one before are nobody's. */
 START_TEST(an_answer_is_for_who_asked)
 {
     for (int draw = 0; draw < 8; draw++) { /* of answers: drawn by the pool */
