@@ -358,6 +358,7 @@ s4_status host_app_create(struct engine *engine, const struct bundle *bundle, st
         return diag_set(diag, S4_NO_MEMORY, "out of memory");
     a->engine = engine;
     a->number = number;
+    atomic_init(&a->holds, 1);
     a->bundle = bundle_hold(bundle);
     a->plugin = plugin_hold(plugin);
     a->code = plugin_app(plugin);
@@ -411,6 +412,18 @@ void host_app_destroy(struct host_app *app)
         emitter_fini(&app->feed_emitter);
     if (app->inject_emitter.open)
         emitter_fini(&app->inject_emitter);
+    host_app_release(app);
+}
+
+void host_app_hold(struct host_app *app)
+{
+    atomic_fetch_add(&app->holds, 1);
+}
+
+void host_app_release(struct host_app *app)
+{
+    if (atomic_fetch_sub(&app->holds, 1) != 1)
+        return;
     destroy_parts(app);
     mem_free(app->streams);
     mem_free(app->emits);

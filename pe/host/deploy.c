@@ -175,6 +175,7 @@ s4_status engine_deploy(struct engine *engine, const struct bundle *bundle, stru
 static void clear_on_worker(struct host_worker *worker, struct host_app *app, void *user)
 {
     _Atomic uint64_t *dropped = user;
+    worker_take_in(worker->actor); /* a batch that came last is answered, too */
     for (uint32_t slot = 0; slot < app->engine->map.slots; slot++) {
         struct host_partition *p = host_partition_at(app, slot);
         if (!p || p->worker != worker)
@@ -214,6 +215,8 @@ s4_status engine_undeploy(struct engine *engine, const char *name, uint64_t *dro
         return diag_set(diag, S4_NOT_FOUND, "no app \"%s\" is deployed", name);
     }
     atomic_store(&app->closing, true);
+    pthread_mutex_lock(&engine->inject_lock); /* nobody injects into it any more */
+    pthread_mutex_unlock(&engine->inject_lock);
     host_feeds_close(engine, app);
     host_drains_cancel(engine, app);
     wait_for_answers(app);
@@ -221,10 +224,10 @@ s4_status engine_undeploy(struct engine *engine, const char *name, uint64_t *dro
     host_on_workers(app, clear_on_worker, &lost);
     atomic_store(&engine->apps[app->number % ENGINE_APPS_MAX], NULL);
     engine->n_apps--;
+    pthread_mutex_lock(&engine->apps_lock); /* nobody but the workers has found it any more */
+    pthread_mutex_unlock(&engine->apps_lock);
     host_on_workers(app, forget_on_worker, &lost);
     host_on_workers(app, settle_on_worker, NULL);
-    pthread_mutex_lock(&engine->inject_lock); /* nobody injects into it any more */
-    pthread_mutex_unlock(&engine->inject_lock);
     host_app_stop(app);
     host_app_destroy(app);
     pthread_mutex_unlock(&engine->lock);

@@ -47,13 +47,15 @@ static uint64_t count_begun(const struct host_app *app)
     return n;
 }
 
-void engine_flight(const struct engine *engine, const char *name, uint64_t *begun, uint64_t *ended)
+void engine_flight(struct engine *engine, const char *name, uint64_t *begun, uint64_t *ended)
 {
+    pthread_mutex_lock(&engine->apps_lock);
     const struct host_app *app = host_app_find(engine, name);
-    if (!app)
-        return;
-    *ended += count_ended(app);
-    *begun += count_begun(app);
+    if (app) {
+        *ended += count_ended(app);
+        *begun += count_begun(app);
+    }
+    pthread_mutex_unlock(&engine->apps_lock);
 }
 
 static bool is_quiet(const struct host_app *app, uint64_t *begun)

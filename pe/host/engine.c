@@ -233,6 +233,7 @@ s4_status engine_create(const struct engine_options *options, struct engine **en
     e->options = filled;
     e->feed_inbox.wake_fd = -1;
     pthread_mutex_init(&e->lock, NULL);
+    pthread_mutex_init(&e->apps_lock, NULL);
     pthread_mutex_init(&e->inject_lock, NULL);
     pthread_mutex_init(&e->feeds_lock, NULL);
     pthread_mutex_init(&e->step_lock, NULL);
@@ -327,6 +328,7 @@ void engine_destroy(struct engine *engine)
     block_pool_destroy(engine->pool);
     mem_free(engine->map.worker);
     pthread_mutex_destroy(&engine->lock);
+    pthread_mutex_destroy(&engine->apps_lock);
     pthread_mutex_destroy(&engine->inject_lock);
     pthread_mutex_destroy(&engine->feeds_lock);
     pthread_mutex_destroy(&engine->step_lock);

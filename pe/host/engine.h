@@ -148,8 +148,10 @@ s4_status injection_add(struct injection *injection, const struct value *event,
 void injection_destroy(struct injection *injection);
 /* Hands the batch over (*injection becomes NULL). S4_AGAIN: above the soft mark, the stream blocks;
  * try again later, *injection is kept. S4_SHED: above the mark, the stream sheds; it is dropped and
- * counted. S4_PAUSED: the app is paused at the hard mark. `done` gets S4_OK, S4_DUPLICATE, or why
- * not. */
+ * counted. S4_PAUSED: the app is paused at the hard mark. S4_UNAVAILABLE: the slot of its producer
+ * is not here, or about to leave or only about to run (a map that is on its way says where; try
+ * again then), or the app is being undeployed; *injection is kept. `done` gets S4_OK, S4_DUPLICATE,
+ * or why not. */
 typedef void injection_done(void *user, s4_status status);
 s4_status engine_inject(struct engine *engine, struct injection **injection, enum injection_ack ack,
                         injection_done *done, void *user) MUST_USE;
@@ -187,7 +189,7 @@ void engine_begun(struct engine *engine, const char *app_name, uint64_t blocks);
  * meanwhile. The hold goes along; false: the app is not here any more, and it was dropped. */
 bool engine_hand(struct engine *engine, const char *app_name, struct block *block);
 /* Adds this node's counts of blocks begun and ended; any thread. */
-void engine_flight(const struct engine *engine, const char *name, uint64_t *begun, uint64_t *ended);
+void engine_flight(struct engine *engine, const char *name, uint64_t *begun, uint64_t *ended);
 struct block_pool *engine_pool(struct engine *engine);
 
 /* ---- answers out; any thread --------------------------------------------------------------- */

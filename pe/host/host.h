@@ -225,7 +225,8 @@ struct host_app {
                                                    workers stand still (host_partition_at) */
     struct partition **bases;                   /* [slots]: the workers' parts of them */
     _Atomic bool paused;
-    _Atomic bool closing; /* no more input: undeploy */
+    _Atomic bool closing;   /* no more input: undeploy. Set before inject_lock is taken once */
+    _Atomic uint32_t holds; /* the engine's and one of each injection: the last frees it */
     struct host_sums sums;
     _Atomic uint64_t queued;      /* bytes of blocks on their way */
     _Atomic uint64_t copied;      /* bytes of what was copied out of them because it must wait */
@@ -422,6 +423,8 @@ struct engine {
     pthread_t feed_thread;
     bool has_feed_thread;
     struct host_worker feeder;   /* the intake's own context and scratch */
+    pthread_mutex_t apps_lock;   /* who is no worker finds and uses an app under it, for a moment:
+                                    undeploy takes it once nobody can find the app any more */
     pthread_mutex_t inject_lock; /* batches of clients: once per batch */
     uint16_t inject_intake;
     pthread_mutex_t changed_lock; /* control waits on `changed` for answers of workers */

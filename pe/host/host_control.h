@@ -11,8 +11,14 @@
 
 s4_status host_app_create(struct engine *engine, const struct bundle *bundle, struct plugin *plugin,
                           uint16_t number, struct host_app **app, struct diag *diag) MUST_USE;
+/* Its partitions and emitters go at once; the rest with the last hold, which an injection may have.
+ */
 void host_app_destroy(struct host_app *app);
+void host_app_hold(struct host_app *app);
+void host_app_release(struct host_app *app);
 struct host_app *host_app_of(const struct engine *engine, uint16_t number);
+/* Control threads, under the engine's lock; others under its apps_lock, which they keep while they
+ * use the app. */
 struct host_app *host_app_find(const struct engine *engine, const char *name);
 const struct host_output *host_output_find(const struct host_app *app, const char *name,
                                            uint32_t *number);

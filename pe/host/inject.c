@@ -19,7 +19,7 @@
 #define BATCH_MAX  (RECORD_MAX - 4 * KIB)
 
 struct injection {
-    struct host_app *app;
+    struct host_app *app; /* held: it may be undeployed meanwhile */
     struct host_stream *stream;
     struct buffer bytes; /* struct batch, then events: struct batch_event, bytes */
 };
@@ -65,13 +65,20 @@ s4_status engine_inject_begin(struct engine *engine, const char *app_name, const
 {
     struct host_app *app;
     struct host_stream *stream;
-    TRY(host_stream_for_injection(engine, app_name, stream_name, &app, &stream, diag));
+    pthread_mutex_lock(&engine->apps_lock);
+    s4_status status =
+        host_stream_for_injection(engine, app_name, stream_name, &app, &stream, diag);
+    if (status == S4_OK)
+        host_app_hold(app);
+    pthread_mutex_unlock(&engine->apps_lock);
+    TRY(status);
     struct injection *made = mem_zalloc(sizeof *made);
     struct batch batch = { .producer = producer,
                            .number = number,
                            .stream = (uint32_t)(stream - app->streams) };
     if (!made || buffer_append(&made->bytes, &batch, sizeof batch) != S4_OK) {
         mem_free(made);
+        host_app_release(app);
         return diag_set(diag, S4_NO_MEMORY, "out of memory");
     }
     made->app = app;
@@ -130,10 +137,13 @@ void injection_destroy(struct injection *injection)
     if (!injection)
         return;
     buffer_fini(&injection->bytes);
+    host_app_release(injection->app);
     mem_free(injection);
 }
 
-/* Behind the engine's lock: the inject emitter has one user at a time. */
+/* Under inject_lock: the inject emitter has one user at a time, the app is not undeployed before it
+ * is let go of, and slots stay where they are. A batch is for a partition that runs here: it names
+ * who waits for its answer, which no other node could. */
 static s4_status hand_over(struct engine *engine, struct injection *injection)
 {
     struct host_app *app = injection->app;
@@ -143,6 +153,8 @@ static s4_status hand_over(struct engine *engine, struct injection *injection)
     uint16_t slot =
         slot_of_hash(hash_bytes(&batch->producer, sizeof batch->producer), engine->map.slots);
     struct emission emission = { .time = now_us };
+    if (atomic_load(&app->closing) || engine->slots[slot].state != SLOT_RUNS)
+        return S4_UNAVAILABLE;
     emitter->now_us = now_us;
     s4_status status = emitter_emit_raw(emitter, STREAM_INJECT, slot, &emission, "", 0,
                                         injection->bytes.data, injection->bytes.size);
@@ -159,8 +171,6 @@ s4_status engine_inject(struct engine *engine, struct injection **injection, enu
                         injection_done *done, void *user)
 {
     struct host_app *app = (*injection)->app;
-    if (atomic_load(&app->closing))
-        return S4_UNAVAILABLE;
     if (atomic_load_explicit(&app->paused, memory_order_relaxed))
         return S4_PAUSED;
     if (!host_has_credit(app)) {

@@ -133,6 +133,8 @@ static s4_status sort_out(struct engine *engine, struct block **block, uint32_t 
     return S4_OK;
 }
 
+/* ---- from the thread that steps the net: under apps_lock ------------------------------------- */
+
 static s4_status find_app(struct engine *engine, const char *name, uint64_t schema,
                           struct host_app **app, struct diag *diag)
 {
@@ -145,8 +147,8 @@ static s4_status find_app(struct engine *engine, const char *name, uint64_t sche
     return S4_OK;
 }
 
-s4_status engine_block_check(struct engine *engine, const char *app_name, uint64_t schema,
-                             const struct block *block, uint32_t source, struct diag *diag)
+static s4_status check_moved_out(struct engine *engine, const char *app_name, uint64_t schema,
+                                 const struct block *block, uint32_t source, struct diag *diag)
 {
     struct host_app *app;
     TRY(find_app(engine, app_name, schema, &app, diag));
@@ -159,9 +161,18 @@ s4_status engine_block_check(struct engine *engine, const char *app_name, uint64
     return S4_OK;
 }
 
-s4_status engine_arrived(struct engine *engine, const char *app_name, uint64_t schema,
-                         struct block **block, const struct engine_arrival *arrival,
-                         struct diag *diag)
+s4_status engine_block_check(struct engine *engine, const char *app_name, uint64_t schema,
+                             const struct block *block, uint32_t source, struct diag *diag)
+{
+    pthread_mutex_lock(&engine->apps_lock);
+    s4_status status = check_moved_out(engine, app_name, schema, block, source, diag);
+    pthread_mutex_unlock(&engine->apps_lock);
+    return status;
+}
+
+static s4_status arrive(struct engine *engine, const char *app_name, uint64_t schema,
+                        struct block **block, const struct engine_arrival *arrival,
+                        struct diag *diag)
 {
     struct host_app *app;
     TRY(find_app(engine, app_name, schema, &app, diag));
@@ -189,26 +200,40 @@ s4_status engine_arrived(struct engine *engine, const char *app_name, uint64_t s
     return S4_OK;
 }
 
+s4_status engine_arrived(struct engine *engine, const char *app_name, uint64_t schema,
+                         struct block **block, const struct engine_arrival *arrival,
+                         struct diag *diag)
+{
+    pthread_mutex_lock(&engine->apps_lock);
+    s4_status status = arrive(engine, app_name, schema, block, arrival, diag);
+    pthread_mutex_unlock(&engine->apps_lock);
+    return status;
+}
+
 void engine_begun(struct engine *engine, const char *app_name, uint64_t blocks)
 {
+    pthread_mutex_lock(&engine->apps_lock);
     struct host_app *app = host_app_find(engine, app_name);
     if (app)
         atomic_fetch_add(&app->begun_again, blocks);
+    pthread_mutex_unlock(&engine->apps_lock);
 }
 
 bool engine_hand(struct engine *engine, const char *app_name, struct block *block)
 {
-    struct host_app *app = host_app_find(engine, app_name);
     uint32_t worker = (uint32_t)block->worker - engine->first_worker;
     CHECK(worker < engine->n_workers);
-    if (!app) {
+    pthread_mutex_lock(&engine->apps_lock);
+    struct host_app *app = host_app_find(engine, app_name);
+    if (app) {
+        block->app = app->number;
+        atomic_fetch_add_explicit(&app->queued, block->capacity, memory_order_relaxed);
+        worker_send(engine->workers[worker].actor, block);
+    } else {
         block_release(block);
-        return false;
     }
-    block->app = app->number;
-    atomic_fetch_add_explicit(&app->queued, block->capacity, memory_order_relaxed);
-    worker_send(engine->workers[worker].actor, block);
-    return true;
+    pthread_mutex_unlock(&engine->apps_lock);
+    return app != NULL;
 }
 
 void host_block_taken(void *user, struct block *block)

@@ -4,6 +4,7 @@
 #include "tests/support/suite.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -209,11 +210,41 @@ START_TEST(a_slot_begins_afresh)
 }
 END_TEST
 
+/* A batch names who waits for its answer: it goes to a partition that runs here, or nowhere. */
+START_TEST(a_batch_is_for_a_slot_that_runs_here)
+{
+    static const char *const line = "{\"user\":\"a\",\"n\":2}\n";
+    start(false);
+    for (uint32_t slot = 0; slot < SLOTS; slot++)
+        hold(slot);
+    for (uint64_t producer = 1; producer <= 8; producer++)
+        ck_assert_int_eq(rig_inject(&rig, "ticks", producer, 1, line, INJECTION_APPLIED),
+                         S4_UNAVAILABLE);
+    stand_still();
+    engine_slot_close(rig.engine, 1);
+    engine_slot_route(rig.engine, 1, ENGINE_WORKERS_MAX); /* the other node's first one */
+    engine_still_end(rig.engine);
+    for (uint32_t slot = 0; slot < SLOTS; slot++)
+        if (slot != 1)
+            go(slot);
+    uint32_t refused = 0;
+    for (uint64_t producer = 1; producer <= 16; producer++) {
+        s4_status status = rig_inject(&rig, "ticks", producer, 1, line, INJECTION_TAKEN);
+        refused += status == S4_UNAVAILABLE;
+        ck_assert(status == S4_OK || status == S4_UNAVAILABLE);
+    }
+    ck_assert_uint_gt(refused, 0);
+    ck_assert_uint_lt(refused, 16);
+    rig_stop(&rig);
+}
+END_TEST
+
 /* ---- among threads --------------------------------------------------------------------------- */
 
 struct feeding {
     pthread_t thread;
     _Atomic bool done;
+    _Atomic uint64_t times;
 };
 
 static void *feed(void *user)
@@ -253,12 +284,56 @@ START_TEST(workers_stand_still_while_events_come)
 }
 END_TEST
 
+static void *use_other(void *user)
+{
+    struct feeding *using = user;
+    struct rig other = rig;
+    other.name = "other";
+    for (uint64_t n = 1; !atomic_load(&using->done); n++) {
+        uint64_t begun = 0, ended = 0;
+        engine_flight(rig.engine, "other", &begun, &ended);
+        engine_begun(rig.engine, "other", 1);
+        engine_begun(rig.engine, "other", (uint64_t)-1);
+        s4_status status = rig_inject(&other, "ticks", n % 5, n, events, INJECTION_APPLIED);
+        ck_assert(status == S4_OK || status == S4_NOT_FOUND || status == S4_UNAVAILABLE);
+        atomic_fetch_add(&using->times, status == S4_OK);
+    }
+    return NULL;
+}
+
+/* What finds an app on other threads may use it, and every batch that was handed over is answered.
+ */
+START_TEST(an_app_goes_while_others_use_it)
+{
+    struct feeding using = { 0 };
+    rig_start(&rig, &(struct rig_options){
+                        .app = &s4_plugin, .slots = SLOTS, .workers = 2, .threads = true });
+    ck_assert_int_eq(pthread_create(&using.thread, NULL, use_other, &using), 0);
+    for (uint64_t i = 0; i < 60; i++) {
+        struct rig_other other;
+        struct diag diag = { 0 };
+        uint64_t dropped;
+        uint64_t before = atomic_load(&using.times);
+        rig_deploy_other(&rig, &s4_plugin, "other", &other);
+        while (atomic_load(&using.times) < before + i % 4)
+            sched_yield(); /* so that it goes in the middle of batches */
+        ck_assert_int_eq(engine_undeploy(rig.engine, "other", &dropped, &diag), S4_OK);
+        rig_other_fini(&other);
+    }
+    atomic_store(&using.done, true);
+    pthread_join(using.thread, NULL);
+    rig_stop(&rig);
+}
+END_TEST
+
 Suite *suite_build(void)
 {
     Suite *suite = suite_create("slots");
     suite_add(suite, "move", a_slot_leaves_and_comes_back, 10);
     suite_add(suite, "refuse", what_cannot_be_is_refused, 60);
     suite_add(suite, "fresh", a_slot_begins_afresh, 10);
+    suite_add(suite, "batch", a_batch_is_for_a_slot_that_runs_here, 10);
+    suite_add(suite, "undeploy", an_app_goes_while_others_use_it, 120);
     suite_add(suite, "threads", workers_stand_still_while_events_come, 120);
     return suite;
 }
