@@ -199,6 +199,17 @@ static void settle_on_worker(struct host_worker *worker, struct host_app *app, v
     worker_drain_messages(worker->actor);
 }
 
+/* Answers that wait for a slot that comes or goes are nobody's any more; those that come now, too.
+ */
+static void forget_held(struct host_worker *worker, struct host_app *app, void *user)
+{
+    for (uint32_t slot = 0; slot < app->engine->map.slots; slot++) {
+        struct host_partition *p = host_partition_at(app, slot);
+        if (p && p->worker == worker && p->base.stalled == PARTITION_HELD)
+            host_jobs_forget(p);
+    }
+}
+
 static void wait_for_answers(struct host_app *app)
 {
     while (atomic_load(&app->outstanding) > 0)
@@ -219,6 +230,7 @@ s4_status engine_undeploy(struct engine *engine, const char *name, uint64_t *dro
     pthread_mutex_unlock(&engine->inject_lock);
     host_feeds_close(engine, app);
     host_drains_cancel(engine, app);
+    host_on_workers(app, forget_held, NULL);
     wait_for_answers(app);
     _Atomic uint64_t lost = 0;
     host_on_workers(app, clear_on_worker, &lost);

@@ -277,6 +277,7 @@ s4_status engine_start(struct engine *engine, struct diag *diag)
 void engine_stop(struct engine *engine)
 {
     atomic_store(&engine->stopping, true);
+    host_still_stop(engine); /* else a worker may stand for ever */
     host_feed_thread_stop(engine);
     for (uint32_t i = 0; i < engine->n_workers; i++)
         worker_stop(engine->workers[i].actor);

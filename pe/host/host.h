@@ -389,6 +389,7 @@ enum host_slot_state { SLOT_ELSEWHERE, SLOT_RUNS, SLOT_HELD };
 struct host_slot {
     uint8_t state;
     uint16_t worker; /* its number in the node */
+    uint32_t opened; /* which coming it is: what was posted for one before is not for this one */
     uint64_t epoch;  /* the version of the map at which it came */
 };
 
@@ -399,6 +400,7 @@ struct engine {
     struct pool *own_requests; /* the same if the engine made it */
     struct slot_map map;
     struct host_slot *slots; /* [map.slots]: what is here; under `lock`, written while still */
+    uint32_t slots_opened;   /* so far; likewise */
     uint64_t *genesis;       /* [links_count]: the version at which a source's numbers began;
                                 likewise */
     struct host_still still;

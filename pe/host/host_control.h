@@ -90,6 +90,10 @@ size_t host_memory(const struct engine *engine);
 /* Pauses and resumes apps by the memory marks. */
 void host_marks(struct host_worker *worker, uint64_t now_us);
 
+/* ---- still.c ------------------------------------------------------------------------------- */
+
+void host_still_stop(struct engine *engine); /* `stopping` is set: nobody stands any longer */
+
 /* ---- remote.c ------------------------------------------------------------------------------ */
 
 void host_send_remote(struct engine *engine, struct host_app *app, struct block *block);

@@ -71,6 +71,9 @@ static s4_status load_job(struct host_partition *p, const char **at, const char 
     *at += sizeof saved;
     if (!can_be(p->app, &saved, (size_t)(end - *at)))
         return S4_CORRUPT;
+    if (atomic_load_explicit(&p->app->outstanding, memory_order_relaxed) >= ENGINE_REQUESTS_MAX)
+        return diag_set(diag, S4_FULL, "%d requests are outstanding here, which is the most",
+                        ENGINE_REQUESTS_MAX);
     struct request_job *job = host_job_new(p, saved.prototype, saved.request, *at, saved.key);
     if (!job)
         return S4_NO_MEMORY;

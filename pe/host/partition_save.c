@@ -345,13 +345,15 @@ static s4_status load_all(struct host_partition *p, const char **at, const char 
 s4_status host_partition_load(struct host_partition *p, const char **at, const char *end,
                               struct diag *diag)
 {
+    struct diag why = { 0 };
     host_enter(p->worker, p, p->now_us);
-    s4_status status = load_all(p, at, end, diag);
+    s4_status status = load_all(p, at, end, &why);
     host_partition_due(p);
     if (p->turns.size > 0)
         host_turn_later(p);
     host_leave(p->worker);
     return status == S4_OK ? S4_OK
-                           : diag_set(diag, status, "app %s, partition %u: saved state: %s",
-                                      p->app->graph->app, p->base.slot, s4_status_text(status));
+                           : diag_set(diag, status, "app %s, partition %u: saved state: %.512s",
+                                      p->app->graph->app, p->base.slot,
+                                      why.text[0] ? why.text : s4_status_text(status));
 }

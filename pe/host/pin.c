@@ -90,7 +90,7 @@ static void pin_arrived(void *owner, struct message *message)
 {
     struct pin_op *op = CONTAINER_OF(message, struct pin_op, message);
     struct host_partition *p = host_partition_at(op->app, op->slot);
-    if (p)
+    if (p && p->worker == owner)
         pin_partition(op, p, &op->pins->pins[0]);
     else
         atomic_store(&op->status, S4_UNAVAILABLE); /* it has moved meanwhile */

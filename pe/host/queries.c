@@ -39,7 +39,7 @@ static void query_arrived(void *owner, struct message *message)
     struct host_worker *worker = owner;
     struct host_query *query = CONTAINER_OF(message, struct host_query, message);
     struct host_partition *p = host_partition_at(query->app, query->slot);
-    if (!p) {
+    if (!p || p->worker != worker) { /* it has moved meanwhile */
         host_query_drop(query, S4_UNAVAILABLE);
         return;
     }

@@ -174,13 +174,15 @@ static void answer_now(struct host_worker *worker, struct request_job *job)
     job_over(job);
 }
 
-/* The worker of who asked, between two runs: the answer arrived. */
+/* The worker of who asked, between two runs: the answer arrived. A held partition of an app that is
+ * being undeployed will take none any more, and undeploy waits for it. */
 static void answer_arrived(void *owner, struct message *message)
 {
     struct request_job *job = CONTAINER_OF(message, struct request_job, message);
-    if (!job->partition)
+    bool held = job->partition && job->partition->base.stalled == PARTITION_HELD;
+    if (!job->partition || (held && atomic_load(&job->app->closing)))
         job_over(job);
-    else if (job->partition->base.stalled == PARTITION_HELD)
+    else if (held)
         job->held = true;
     else
         answer_now(owner, job);

@@ -10,6 +10,7 @@
 #include "pe/host/host_control.h"
 #include "pe/host/host_run.h"
 #include "pe/host/planted.h"
+#include "runtime/base/hash.h"
 
 static bool is_standing(const struct engine *engine)
 {
@@ -48,11 +49,13 @@ void engine_slot_route(struct engine *engine, uint32_t slot, uint16_t worker)
 
 /* ---- coming --------------------------------------------------------------------------------- */
 
-/* Whoever emits to it begins with what comes first (router/link, rule 7), and no answer to a probe
- * of the one before is taken for one to its own. */
+/* Whoever emits to it begins with what comes first (router/link, rule 7). Each generation draws its
+ * own numbers, so that no answer to a probe of one before is taken for one to its own. */
 static void begin_afresh(struct host_partition *p)
 {
-    size_t n = links_count(p->app->engine->map.slots);
+    const struct engine *engine = p->app->engine;
+    size_t n = links_count(engine->map.slots);
+    rng_init(&p->rng, hash_mix(rng_next(&p->rng), engine->genesis[p->base.slot]));
     p->last_probe = rng_next(&p->rng) >> 1;
     for (size_t i = 0; i < n; i++)
         p->links_in.last[i] = PLANTED(PLANTED_NOT_FRESH) ? 0 : LINK_FRESH;
@@ -98,7 +101,9 @@ s4_status engine_slot_open(struct engine *engine, uint32_t slot, uint32_t worker
             begin_afresh(p);
         partition_hold(p->worker->actor, &p->base);
     }
-    engine->slots[slot] = (struct host_slot){ .state = SLOT_HELD, .worker = (uint16_t)worker };
+    engine->slots[slot] = (struct host_slot){ .state = SLOT_HELD,
+                                              .worker = (uint16_t)worker,
+                                              .opened = ++engine->slots_opened };
     return S4_OK;
 }
 
@@ -108,7 +113,7 @@ struct going {
     uint32_t slot;
 };
 
-/* Its worker. By now the slot may be held again, or gone. */
+/* Its worker. By now the slot may be held again, or gone, or have come back to another worker. */
 static void go(void *owner, struct message *message)
 {
     struct host_worker *worker = owner;
@@ -117,7 +122,7 @@ static void go(void *owner, struct message *message)
     for (uint32_t i = 0; runs && i < host_places(going->engine); i++) {
         struct host_app *app = host_app_at(going->engine, i);
         struct host_partition *p = app ? host_partition_at(app, going->slot) : NULL;
-        if (!p || p->base.stalled != PARTITION_HELD)
+        if (!p || p->worker != worker || p->base.stalled != PARTITION_HELD)
             continue;
         host_partition_start(worker, p);
         host_partition_due(p);

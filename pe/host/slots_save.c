@@ -27,10 +27,27 @@ struct part {
 
 /* ---- saving --------------------------------------------------------------------------------- */
 
-struct saving {
-    struct message message;
+/* Which coming of the slot is meant: a message may come late, when the slot is another worker's. */
+struct coming {
     struct engine *engine;
     uint32_t slot;
+    uint32_t opened;
+};
+
+static struct coming coming_of(struct engine *engine, uint32_t slot)
+{
+    return (struct coming){ engine, slot, engine->slots[slot].opened };
+}
+
+static bool is_over(const struct coming *coming)
+{
+    const struct host_slot *slot = &coming->engine->slots[coming->slot];
+    return slot->state == SLOT_ELSEWHERE || slot->opened != coming->opened;
+}
+
+struct saving {
+    struct message message;
+    struct coming of;
     slot_saved *done;
     void *user;
 };
@@ -88,10 +105,11 @@ static void save(void *owner, struct message *message)
     struct saving *saving = CONTAINER_OF(message, struct saving, message);
     struct buffer out;
     buffer_init(&out);
-    s4_status status = S4_OK;
-    for (uint32_t i = 0; i < host_places(saving->engine) && status == S4_OK; i++) {
-        struct host_app *app = host_app_at(saving->engine, i);
-        struct host_partition *p = app ? host_partition_at(app, saving->slot) : NULL;
+    const struct engine *engine = saving->of.engine;
+    s4_status status = is_over(&saving->of) ? S4_UNAVAILABLE : S4_OK;
+    for (uint32_t i = 0; i < host_places(engine) && status == S4_OK; i++) {
+        struct host_app *app = host_app_at(engine, i);
+        struct host_partition *p = app ? host_partition_at(app, saving->of.slot) : NULL;
         if (p)
             status = save_part(p, &out);
     }
@@ -106,8 +124,7 @@ s4_status engine_slot_save(struct engine *engine, uint32_t slot, slot_saved *don
     if (!saving)
         return S4_NO_MEMORY;
     saving->message.run = save;
-    saving->engine = engine;
-    saving->slot = slot;
+    saving->of = coming_of(engine, slot);
     saving->done = done;
     saving->user = user;
     worker_post(engine->workers[engine->slots[slot].worker].actor, &saving->message);
@@ -118,8 +135,7 @@ s4_status engine_slot_save(struct engine *engine, uint32_t slot, slot_saved *don
 
 struct loading {
     struct message message;
-    struct engine *engine;
-    uint32_t slot;
+    struct coming of;
     struct buffer bytes;
     slot_loaded *done;
     void *user;
@@ -134,12 +150,12 @@ static s4_status take(const char **at, const char *end, uint64_t size, const cha
     return S4_OK;
 }
 
-/* How long the record at `at` is; 0: it cannot be. */
+/* How long the record at `at` is; 0: it cannot be. The one behind it must be aligned, too. */
 static uint32_t record_len(const char *at, const char *end)
 {
     const struct record *record = (const struct record *)(const void *)at;
     if ((size_t)(end - at) < sizeof *record || record->len < sizeof *record ||
-        record->len > (size_t)(end - at) || record->len > RECORD_MAX)
+        record->len > (size_t)(end - at) || record->len > RECORD_MAX || record->len % 8 != 0)
         return 0;
     return record->len;
 }
@@ -241,8 +257,8 @@ static s4_status load_part(struct host_worker *worker, struct loading *l, const 
     TRY(take(at, end, part.waiting, &waiting));
     char text[GRAPH_NAME_MAX + 1] = { 0 };
     memcpy(text, name, part.name);
-    struct host_app *app = host_app_find(l->engine, text);
-    struct host_partition *p = app ? host_partition_at(app, l->slot) : NULL;
+    struct host_app *app = host_app_find(l->of.engine, text);
+    struct host_partition *p = app ? host_partition_at(app, l->of.slot) : NULL;
     if (!p)
         return diag_set(diag, S4_NOT_FOUND, "app \"%s\" is not deployed here", text);
     if (app->bundle->graph_hash != part.schema)
@@ -272,10 +288,12 @@ static void load(void *owner, struct message *message)
     const char *at = l->bytes.data;
     const char *end = at + l->bytes.size;
     s4_status status = S4_OK;
+    if (is_over(&l->of))
+        status = diag_set(&diag, S4_UNAVAILABLE, "slot %u has left meanwhile", l->of.slot);
     while (status == S4_OK && at < end)
         status = load_part(worker, l, &at, end, &diag);
     if (status != S4_OK && !diag.text[0])
-        diag_set(&diag, status, "slot %u as it came: %s", l->slot, s4_status_text(status));
+        diag_set(&diag, status, "slot %u as it came: %s", l->of.slot, s4_status_text(status));
     buffer_fini(&l->bytes);
     l->done(l->user, status, &diag);
     mem_free(l);
@@ -289,8 +307,7 @@ s4_status engine_slot_load(struct engine *engine, uint32_t slot, struct buffer *
     if (!l)
         return S4_NO_MEMORY;
     l->message.run = load;
-    l->engine = engine;
-    l->slot = slot;
+    l->of = coming_of(engine, slot);
     l->bytes = *bytes;
     l->done = done;
     l->user = user;

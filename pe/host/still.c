@@ -18,18 +18,25 @@ static bool has_threads(const struct engine *engine)
     return engine->started && engine->options.threads;
 }
 
-/* On its worker: it stands in here until the end. */
+/* On its worker: it stands in here until the end, or until the engine stops. */
 static void stand(void *owner, struct message *message)
 {
     struct host_worker *worker = owner;
     struct host_still *still = &worker->engine->still;
     pthread_mutex_lock(&still->lock);
     still->standing++;
-    while (atomic_load(&still->wanted))
+    while (atomic_load(&still->wanted) && !atomic_load(&worker->engine->stopping))
         pthread_cond_wait(&still->changed, &still->lock);
     still->standing--;
     pthread_cond_broadcast(&still->changed);
     pthread_mutex_unlock(&still->lock);
+}
+
+void host_still_stop(struct engine *engine)
+{
+    pthread_mutex_lock(&engine->still.lock);
+    pthread_cond_broadcast(&engine->still.changed);
+    pthread_mutex_unlock(&engine->still.lock);
 }
 
 s4_status engine_still_begin(struct engine *engine)

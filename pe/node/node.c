@@ -13,7 +13,7 @@ void node_fail(struct node *node, s4_status code, const char *format, ...)
     struct diag diag = { 0 };
     va_list args;
     va_start(args, format);
-    diag_write_at_args(&diag, code, NULL, 0, 0, format, args);
+    diag_write_at_args(&diag, code, "this node", 0, 0, format, args);
     va_end(args);
     if (!node->failed)
         node->options.upcalls->failed(node->options.upcalls->user, &diag);
@@ -124,6 +124,8 @@ static bool step_change(struct node *node)
     if (!engine_is_still(node->engine))
         return false;
     step_items(node);
+    if (node->failed)
+        return true;
     if (node->fresh)
         node_moves_after(node);
     else if (node->next)
@@ -136,14 +138,26 @@ static bool step_change(struct node *node)
     return true;
 }
 
+/* A node that has failed holds nobody up. */
+static void end_still(struct node *node)
+{
+    if (node->still)
+        engine_still_end(node->engine);
+    node->still = false;
+}
+
 bool node_step(struct node *node)
 {
+    bool any = !node->failed && step_items(node);
+    if (!node->failed)
+        any |= step_change(node);
+    if (!node->failed)
+        any |= node_late_step(node);
     if (node->failed)
-        return false;
-    bool any = step_items(node);
-    any |= step_change(node);
-    any |= node_late_step(node);
-    return any;
+        end_still(node);
+    else
+        node_move_watch(node);
+    return any && !node->failed;
 }
 
 bool node_is_settled(const struct node *node)
@@ -173,6 +187,10 @@ s4_status node_create(const struct node_options *options, struct node **node)
     if (!made)
         return S4_NO_MEMORY;
     made->options = *options;
+    if (!made->options.clock)
+        made->options.clock = &clock_real;
+    if (!made->options.move_bytes_max)
+        made->options.move_bytes_max = NODE_MOVE_BYTES_MAX;
     made->remote = (struct engine_remote){ .send = send_block, .flight = flight, .user = made };
     parcels_init(&made->out.held);
     parcels_init(&made->in.held);
@@ -249,9 +267,7 @@ static void drop_items(struct node *node)
 
 void node_stop(struct node *node)
 {
-    if (node->still)
-        engine_still_end(node->engine);
-    node->still = false;
+    end_still(node);
     drop_items(node);
     for (uint32_t i = 0; i < MAP_MEMBERS_MAX; i++)
         node_late_drop(node, i);

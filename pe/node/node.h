@@ -19,8 +19,10 @@ struct node_counters {
     uint64_t fresh;                           /* slots that began empty here */
     uint64_t not_mine_said, not_mine_heard;   /* of frames */
     uint64_t sent_again;                      /* blocks of records whose slot had gone elsewhere */
-    uint64_t waited;   /* frames that waited, because their sender knew a newer map */
-    uint64_t homeless; /* blocks that wait now for their slot to have an owner */
+    uint64_t waited;        /* frames that waited, because their sender knew a newer map */
+    uint64_t homeless;      /* blocks that wait now for their slot to have an owner */
+    uint64_t frozen_max_us; /* the longest that a slot that left, or was to, has stood still here */
+    uint64_t frozen_alarms; /* how often that was longer than the options allow */
 };
 
 struct node_upcalls {
@@ -34,10 +36,15 @@ struct node_upcalls {
     void *user;
 };
 
+#define NODE_MOVE_BYTES_MAX (UINT64_C(8) << 30)
+
 struct node_options {
     const struct node_upcalls *upcalls;
+    const struct clock *clock; /* NULL: the machine's */
     const struct log *log;
-    uint64_t frozen_max_us; /* alarm when a slot stood still for longer; 0: none */
+    uint64_t frozen_max_us;  /* log a warning when a slot stands still for longer; 0: none */
+    uint64_t move_bytes_max; /* of a slot that comes, with what it had sent: a larger one is
+                                refused; 0: NODE_MOVE_BYTES_MAX */
 };
 
 /* The remote that goes into engine_options; the engine follows with node_join. */

@@ -60,8 +60,11 @@ static void keep_all_apart(struct node *node, const char *app, uint64_t schema, 
         .number = PARCEL_LAST,
         .block = block,
     };
+    uint64_t there[PARCEL_SLOT_WORDS];
+    parcels_slots(block, there);
     for (uint32_t slot = 0; slot < node->map->n_slots; slot++)
-        node_keep_apart(node, &frame, slot);
+        if (there[slot / 64] >> slot % 64 & 1)
+            node_keep_apart(node, &frame, slot);
     engine_begun(node->engine, app, (uint64_t)-1);
     block_release(block);
 }
@@ -88,8 +91,10 @@ void node_send_again(struct node *node, uint32_t slot, struct parcel *parcel)
                                      .number = PARCEL_FIRST,
                                      .block = block };
         node->counters.homeless++;
-        if (parcels_add(&node->homeless[slot], &frame) != S4_OK)
+        if (parcels_add(&node->homeless[slot], &frame) != S4_OK) {
+            block_release(block);
             node_fail(node, S4_NO_MEMORY, "records for slot %u could not be kept", slot);
+        }
     } else {
         block->worker = node_worker(s);
         if (s->owner == node->self)
@@ -102,7 +107,11 @@ void node_send_again(struct node *node, uint32_t slot, struct parcel *parcel)
 
 void node_send_apart(struct node *node, struct parcel *parcel)
 {
+    uint64_t there[PARCEL_SLOT_WORDS];
+    parcels_slots(parcel->block, there);
     for (uint32_t slot = 0; slot < node->map->n_slots; slot++) {
+        if (!(there[slot / 64] >> slot % 64 & 1))
+            continue;
         struct parcels one;
         struct pick pick = { .self = node->self,
                              .by_map = node->map,

@@ -10,8 +10,7 @@
 #include "pe/node/node.h"
 #include "pe/node/parcels.h"
 
-#define NODE_MOVE_LANE      UINT32_MAX          /* of every node: what a slot's state travels on */
-#define NODE_MOVE_BYTES_MAX (UINT64_C(8) << 30) /* of one slot's state */
+#define NODE_MOVE_LANE UINT32_MAX /* of every node: what a slot's state travels on */
 
 /* A frame that came and waits until the map that its sender had is here, too. */
 struct late_frame {
@@ -28,6 +27,30 @@ struct late_frames {
     struct late_frame **end;
 };
 
+/* What a slot travels in: a frame's block is one of these, and what follows it. */
+#define CHUNK_MAGIC 0x314b4e5548433453ull
+#define CHUNK_BYTES (64 * KIB - sizeof(struct move_chunk))
+
+enum chunk_kind {
+    CHUNK_STATE = 1, /* bytes of engine_slot_save */
+    CHUNK_PARCEL,    /* a block of records that the slot had sent */
+    CHUNK_END,       /* `size`: of all state */
+};
+
+struct move_chunk {
+    uint64_t magic;
+    uint64_t move;
+    uint64_t schema; /* PARCEL */
+    uint64_t size;   /* of what follows, or of all */
+    uint32_t slot;
+    uint32_t kind;
+    uint32_t count; /* PARCEL: records */
+    uint32_t hops;  /* PARCEL */
+    char app[GRAPH_NAME_MAX + 1];
+    char blank[8 - (GRAPH_NAME_MAX + 1) % 8];
+};
+_Static_assert(sizeof(struct move_chunk) % 8 == 0, "what follows is aligned");
+
 /* The slot that leaves, if one does. */
 enum out_phase {
     OUT_NONE,
@@ -40,6 +63,8 @@ struct move_out {
     uint32_t slot;
     uint32_t target;
     uint64_t move;
+    uint64_t frozen_us;  /* the clock's time when it was */
+    bool alarmed;        /* it was told that this is long ago */
     struct parcels held; /* what it had sent and nobody has applied yet: travels with it */
 };
 
@@ -51,6 +76,7 @@ struct move_in {
     uint32_t from;
     uint64_t move;
     uint64_t generation; /* of the slot when the move was ordered */
+    uint64_t bytes;      /* of all that has come */
     struct buffer state;
     struct parcels held; /* what it had sent: goes out again before it runs */
 };
@@ -102,6 +128,11 @@ static inline const struct map *node_newest(const struct node *node)
     return node->next ? node->next : node->map;
 }
 
+static inline uint64_t node_now_us(const struct node *node)
+{
+    return node->options.clock->mono_us(node->options.clock);
+}
+
 static inline uint16_t node_worker(const struct map_slot *slot)
 {
     return (uint16_t)(slot->owner * ENGINE_WORKERS_MAX + slot->worker);
@@ -140,6 +171,8 @@ void node_move_saved(struct node *node, struct item *item);
 void node_move_loaded(struct node *node, struct item *item);
 /* A frame of the lane of moves. Takes the block. */
 void node_move_arrived(struct node *node, uint32_t from, struct block *block);
+/* Looks how long the slot that leaves has stood still. */
+void node_move_watch(struct node *node);
 void node_move_drop_in(struct node *node);
 void node_move_drop_out(struct node *node);
 

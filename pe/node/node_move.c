@@ -16,32 +16,9 @@
 
 #include "runtime/base/mem.h"
 
-#define CHUNK_MAGIC 0x314b4e5548433453ull
-#define CHUNK_BYTES (64 * KIB - sizeof(struct chunk))
-
-enum chunk_kind {
-    CHUNK_STATE = 1, /* bytes of engine_slot_save */
-    CHUNK_PARCEL,    /* a block of records that the slot had sent */
-    CHUNK_END,       /* `size`: of all state */
-};
-
-struct chunk {
-    uint64_t magic;
-    uint64_t move;
-    uint64_t schema; /* PARCEL */
-    uint64_t size;   /* of what follows, or of all */
-    uint32_t slot;
-    uint32_t kind;
-    uint32_t count; /* PARCEL: records */
-    uint32_t hops;  /* PARCEL */
-    char app[GRAPH_NAME_MAX + 1];
-    char blank[8 - (GRAPH_NAME_MAX + 1) % 8];
-};
-_Static_assert(sizeof(struct chunk) % 8 == 0, "what follows is aligned");
-
 /* ---- going ----------------------------------------------------------------------------------- */
 
-static s4_status send_chunk(struct node *node, struct chunk *chunk, const void *bytes)
+static s4_status send_chunk(struct node *node, struct move_chunk *chunk, const void *bytes)
 {
     size_t size = chunk->kind == CHUNK_END ? 0 : chunk->size;
     struct block *block = block_take(engine_pool(node->engine), sizeof *chunk + align_up(size, 8));
@@ -69,8 +46,8 @@ static s4_status send_chunk(struct node *node, struct chunk *chunk, const void *
 static s4_status send_state(struct node *node, const struct buffer *bytes)
 {
     for (size_t at = 0; at < bytes->size;) {
-        struct chunk chunk = { .kind = CHUNK_STATE,
-                               .size = size_min(bytes->size - at, CHUNK_BYTES) };
+        struct move_chunk chunk = { .kind = CHUNK_STATE,
+                                    .size = size_min(bytes->size - at, CHUNK_BYTES) };
         TRY(send_chunk(node, &chunk, bytes->data + at));
         at += chunk.size;
     }
@@ -81,11 +58,11 @@ static s4_status send_held(struct node *node)
 {
     const struct parcel *first = PLANTED(PLANTED_SENT_LEFT) ? NULL : node->out.held.first;
     for (const struct parcel *p = first; p; p = p->next) {
-        struct chunk chunk = { .kind = CHUNK_PARCEL,
-                               .schema = p->schema,
-                               .size = p->block->used,
-                               .count = p->block->count,
-                               .hops = p->block->hops };
+        struct move_chunk chunk = { .kind = CHUNK_PARCEL,
+                                    .schema = p->schema,
+                                    .size = p->block->used,
+                                    .count = p->block->count,
+                                    .hops = p->block->hops };
         snprintf(chunk.app, sizeof chunk.app, "%s", p->app);
         TRY(send_chunk(node, &chunk, p->block->data));
     }
@@ -101,7 +78,7 @@ void node_move_saved(struct node *node, struct item *item)
         status = send_state(node, &item->bytes);
     if (status == S4_OK)
         status = send_held(node);
-    struct chunk end = { .kind = CHUNK_END, .size = item->bytes.size };
+    struct move_chunk end = { .kind = CHUNK_END, .size = item->bytes.size };
     if (status == S4_OK)
         status = send_chunk(node, &end, NULL);
     node->out.phase = OUT_SENT;
@@ -162,6 +139,7 @@ void node_freeze(struct node *node)
     item->owner = node;
     item->move = out->move;
     out->phase = OUT_SAVING;
+    out->frozen_us = node_now_us(node);
     s4_status status = engine_slot_save(node->engine, out->slot, saved, item);
     if (status != S4_OK) {
         mem_free(item);
@@ -169,26 +147,46 @@ void node_freeze(struct node *node)
     }
 }
 
+void node_move_watch(struct node *node)
+{
+    struct move_out *out = &node->out;
+    if (out->phase < OUT_SAVING)
+        return;
+    uint64_t us = node_now_us(node) - out->frozen_us;
+    if (us > node->counters.frozen_max_us)
+        node->counters.frozen_max_us = us;
+    if (node->options.frozen_max_us == 0 || us <= node->options.frozen_max_us || out->alarmed)
+        return;
+    out->alarmed = true;
+    node->counters.frozen_alarms++;
+    log_write(node->options.log, LOG_WARN, "slot %u stands still for %llu ms on its way to node %s",
+              out->slot, (unsigned long long)(us / 1000), node->map->members[out->target].name);
+}
+
 void node_move_drop_out(struct node *node)
 {
+    node_move_watch(node); /* how long it was in the end */
     node_drop(node, &node->out.held);
     node->out.phase = OUT_NONE;
 }
 
 /* ---- coming ---------------------------------------------------------------------------------- */
 
+/* Why not: what another node sent may be in it. */
 static void report(struct node *node, bool done, const char *why)
 {
+    char clean[MAP_WHY_MAX + 1];
+    map_text_clean(why, MAP_WHY_MAX, clean);
     node->in.phase = done ? IN_LOADED : IN_FAILED;
     node->options.upcalls->moved(node->options.upcalls->user, node->in.slot, node->in.move, done,
-                                 why);
+                                 clean);
 }
 
 static void loaded(void *user, s4_status status, const struct diag *diag)
 {
     struct item *item = user;
     item->status = status;
-    map_text_clean(diag->text, MAP_WHY_MAX, item->why);
+    snprintf(item->why, sizeof item->why, "%.*s", MAP_WHY_MAX, diag->text);
     node_push(item->owner, item);
 }
 
@@ -212,7 +210,7 @@ static void load(struct node *node)
 }
 
 /* A block of records as the other node's engine closed it: checked as any that comes. */
-static s4_status take_parcel(struct node *node, const struct chunk *chunk, const char *bytes,
+static s4_status take_parcel(struct node *node, const struct move_chunk *chunk, const char *bytes,
                              struct diag *diag)
 {
     struct block *block = block_take(engine_pool(node->engine), chunk->size);
@@ -234,14 +232,15 @@ static s4_status take_parcel(struct node *node, const struct chunk *chunk, const
     return status;
 }
 
-static s4_status take_chunk(struct node *node, const struct chunk *chunk, const char *bytes,
+static s4_status take_chunk(struct node *node, const struct move_chunk *chunk, const char *bytes,
                             struct diag *diag)
 {
+    uint64_t max = node->options.move_bytes_max;
+    if (chunk->kind != CHUNK_END && chunk->size > max - node->in.bytes)
+        return diag_set(diag, S4_TOO_LARGE, "it is over %llu bytes", (unsigned long long)max);
+    node->in.bytes += chunk->kind != CHUNK_END ? chunk->size : 0;
     switch (chunk->kind) {
     case CHUNK_STATE:
-        if (node->in.state.size + chunk->size > NODE_MOVE_BYTES_MAX)
-            return diag_set(diag, S4_TOO_LARGE, "its state is over %llu bytes",
-                            (unsigned long long)NODE_MOVE_BYTES_MAX);
         return buffer_append(&node->in.state, bytes, chunk->size);
     case CHUNK_PARCEL:
         return take_parcel(node, chunk, bytes, diag);
@@ -257,20 +256,20 @@ static s4_status take_chunk(struct node *node, const struct chunk *chunk, const 
 }
 
 /* Is it a piece, and what follows it there? */
-static bool read_chunk(const struct block *block, struct chunk *chunk)
+static bool read_chunk(const struct block *block, struct move_chunk *chunk)
 {
     if (block->used < sizeof *chunk)
         return false;
     memcpy(chunk, block->data, sizeof *chunk);
     size_t rest = block->used - sizeof *chunk;
     return chunk->magic == CHUNK_MAGIC && chunk->app[GRAPH_NAME_MAX] == 0 &&
-           (chunk->kind == CHUNK_END || chunk->size <= rest);
+           chunk->hops <= UINT8_MAX && (chunk->kind == CHUNK_END || chunk->size <= rest);
 }
 
 void node_move_arrived(struct node *node, uint32_t from, struct block *block)
 {
     struct move_in *in = &node->in;
-    struct chunk chunk;
+    struct move_chunk chunk;
     struct diag diag = { 0 };
     if (!read_chunk(block, &chunk)) {
         diag_set(&diag, S4_CORRUPT, "a piece of a slot's state that is none");
@@ -319,6 +318,7 @@ static void open_in(struct node *node, uint32_t slot, const struct map_slot *s)
     node->in.from = s->owner;
     node->in.move = s->move;
     node->in.generation = s->generation;
+    node->in.bytes = 0;
     s4_status status = engine_slot_open(node->engine, slot, s->target_worker, SLOT_ARRIVING, &diag);
     if (status == S4_OK)
         node->in.phase = IN_OPEN;

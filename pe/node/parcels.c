@@ -74,6 +74,15 @@ void parcel_free(struct parcel *parcel)
     mem_free(parcel);
 }
 
+void parcels_slots(const struct block *block, uint64_t there[PARCEL_SLOT_WORDS])
+{
+    memset(there, 0, PARCEL_SLOT_WORDS * sizeof *there);
+    const struct record *end = block_end(block);
+    for (const struct record *r = block_first(block); r < end; r = record_next(r))
+        if (r->dst < MAP_SLOTS_MAX)
+            there[r->dst / 64] |= UINT64_C(1) << r->dst % 64;
+}
+
 /* Whether it is this node's to send: its source's owner sends it, in the generation that is counted
  * now. Were an older owner to send what it still holds, a partition that begins empty could begin
  * with a number that the owner has had acknowledged, and wait for those behind it. */

@@ -36,6 +36,10 @@ s4_status parcels_add(struct parcels *list, const struct ferry_frame *frame) MUS
 struct parcel *parcels_take(struct parcels *list);
 void parcel_free(struct parcel *parcel); /* with its block, if it has it still */
 
+/* Which slots the block has records for: a bit of each. */
+#define PARCEL_SLOT_WORDS (MAP_SLOTS_MAX / 64)
+void parcels_slots(const struct block *block, uint64_t there[PARCEL_SLOT_WORDS]);
+
 /* What to copy out of blocks. */
 enum pick_by { PICK_BY_DESTINATION, PICK_BY_SOURCE };
 struct pick {

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include "pe/host/host.h"
 #include "pe/host/slots.h"
 #include "runtime/base/mem.h"
 #include "tests/support/model_app.h"
@@ -147,6 +148,17 @@ START_TEST(a_slot_leaves_and_comes_back)
 }
 END_TEST
 
+/* Of the records that waited, which are at the end. */
+static struct record *last_record(struct buffer *bytes)
+{
+    for (size_t len = sizeof(struct record);; len += 8) {
+        ck_assert_uint_lt(len, bytes->size);
+        struct record *record = (struct record *)(void *)(bytes->data + bytes->size - len);
+        if (record->len == len)
+            return record;
+    }
+}
+
 /* Bytes from another node: cut anywhere, or of something else, they are refused with the slot still
  * held. */
 START_TEST(what_cannot_be_is_refused)
@@ -179,6 +191,11 @@ START_TEST(what_cannot_be_is_refused)
                       result.why);
         moved.bytes.data[damages[i].at] ^= 1;
     }
+    struct record *last = last_record(&moved.bytes);
+    last->len -= 3; /* the one behind it would not be aligned */
+    ck_assert_int_eq(load(1, moved.bytes.data, moved.bytes.size, &result), S4_CORRUPT);
+    ck_assert_str_eq(result.why, "a record that waited has an impossible length");
+    last->len += 3;
     ck_assert_int_eq(load(1, moved.bytes.data, moved.bytes.size, &result), S4_OK);
     go(1);
     buffer_fini(&moved.bytes);
@@ -210,6 +227,29 @@ START_TEST(a_slot_begins_afresh)
 }
 END_TEST
 
+/* Each generation draws its own numbers: an answer to a probe is for one of them. */
+START_TEST(generations_draw_their_own_numbers)
+{
+    uint64_t probes[3];
+    start(false);
+    for (uint64_t version = 2; version < 5; version++) {
+        struct diag diag = { 0 };
+        hold(1);
+        stand_still();
+        engine_slot_close(rig.engine, 1);
+        ck_assert_int_eq(engine_source_forget(rig.engine, 1, version), S4_OK);
+        ck_assert_int_eq(engine_slot_open(rig.engine, 1, 0, SLOT_FRESH, &diag), S4_OK);
+        engine_still_end(rig.engine);
+        probes[version - 2] = host_partition_at(host_app_at(rig.engine, 0), 1)->last_probe;
+        go(1);
+    }
+    ck_assert_uint_ne(probes[0], probes[1]);
+    ck_assert_uint_ne(probes[1], probes[2]);
+    ck_assert_uint_ne(probes[0], probes[2]);
+    rig_stop(&rig);
+}
+END_TEST
+
 /* A batch names who waits for its answer: it goes to a partition that runs here, or nowhere. */
 START_TEST(a_batch_is_for_a_slot_that_runs_here)
 {
@@ -235,6 +275,91 @@ START_TEST(a_batch_is_for_a_slot_that_runs_here)
     }
     ck_assert_uint_gt(refused, 0);
     ck_assert_uint_lt(refused, 16);
+    rig_stop(&rig);
+}
+END_TEST
+
+/* ---- what comes late ------------------------------------------------------------------------- */
+
+/* Two workers, stepped by hand; every slot is worker 0's. */
+static void start_two(void)
+{
+    static uint16_t map[SLOTS];
+    rig_start(&rig, &(struct rig_options){
+                        .app = &s4_plugin, .slots = SLOTS, .nodes = 2, .workers = 2, .map = map });
+}
+
+/* The slot goes, and comes back to another worker, before the old one has looked at its messages.
+ */
+static void change_worker(uint32_t slot, uint32_t worker)
+{
+    struct diag diag = { 0 };
+    stand_still();
+    if (!engine_slot_is_held(rig.engine, slot))
+        engine_slot_hold(rig.engine, slot);
+    engine_slot_close(rig.engine, slot);
+    ck_assert_int_eq(engine_slot_open(rig.engine, slot, worker, SLOT_ARRIVING, &diag), S4_OK);
+    engine_slot_route(rig.engine, slot, (uint16_t)worker);
+    engine_still_end(rig.engine);
+}
+
+static void pinned(void *user, s4_status status, struct query_pins *pins)
+{
+    struct moved *moved = user;
+    query_pins_destroy(pins);
+    moved->status = status;
+    atomic_store(&moved->done, true);
+}
+
+static void asked(void *user, s4_status status, const struct value *reply, const char *cause)
+{
+    struct moved *moved = user;
+    moved->status = status;
+    atomic_store(&moved->done, true);
+}
+
+START_TEST(a_query_that_comes_late_is_told_so)
+{
+    struct moved pin = { 0 }, ask = { 0 };
+    struct diag diag = { 0 };
+    start_two();
+    rig_feed(&rig, "ticks", "{\"user\":\"a\",\"n\":2}\n"); /* its row lies in its slot */
+    ck_assert_int_eq(engine_pin(rig.engine, "model", "totals", "a", pinned, &pin, &diag), S4_OK);
+    ck_assert_int_eq(engine_ask(rig.engine, "model", "counters", "a", asked, &ask, &diag), S4_OK);
+    for (uint32_t slot = 0; slot < SLOTS; slot++)
+        change_worker(slot, 1);
+    rig_settle(&rig);
+    ck_assert(atomic_load(&pin.done) && atomic_load(&ask.done));
+    ck_assert_int_eq(pin.status, S4_UNAVAILABLE);
+    ck_assert_int_eq(ask.status, S4_UNAVAILABLE);
+    rig_stop(&rig);
+}
+END_TEST
+
+/* A load of a move that was called off, and a save, find another coming of the slot. */
+START_TEST(a_load_is_for_one_coming_of_a_slot)
+{
+    struct moved state, late = { 0 }, late_save = { 0 };
+    struct buffer copy;
+    start_two();
+    rig_feed(&rig, "ticks", events);
+    hold(1);
+    save(1, &state);
+    change_worker(1, 0);
+    buffer_init(&copy);
+    ck_assert_int_eq(buffer_append(&copy, state.bytes.data, state.bytes.size), S4_OK);
+    ck_assert_int_eq(engine_slot_load(rig.engine, 1, &copy, loaded, &late), S4_OK);
+    ck_assert_int_eq(engine_slot_save(rig.engine, 1, saved, &late_save), S4_OK);
+    change_worker(1, 1);
+    rig_settle(&rig);
+    ck_assert(atomic_load(&late.done) && atomic_load(&late_save.done));
+    ck_assert_int_eq(late.status, S4_UNAVAILABLE);
+    ck_assert_str_eq(late.why, "slot 1 has left meanwhile");
+    ck_assert_int_eq(late_save.status, S4_UNAVAILABLE);
+    ck_assert_int_eq(load(1, state.bytes.data, state.bytes.size, &late), S4_OK);
+    go(1);
+    buffer_fini(&state.bytes);
+    buffer_fini(&late_save.bytes);
     rig_stop(&rig);
 }
 END_TEST
@@ -332,6 +457,9 @@ Suite *suite_build(void)
     suite_add(suite, "move", a_slot_leaves_and_comes_back, 10);
     suite_add(suite, "refuse", what_cannot_be_is_refused, 60);
     suite_add(suite, "fresh", a_slot_begins_afresh, 10);
+    suite_add(suite, "generations", generations_draw_their_own_numbers, 10);
+    suite_add(suite, "late", a_query_that_comes_late_is_told_so, 10);
+    suite_add(suite, "coming", a_load_is_for_one_coming_of_a_slot, 10);
     suite_add(suite, "batch", a_batch_is_for_a_slot_that_runs_here, 10);
     suite_add(suite, "undeploy", an_app_goes_while_others_use_it, 120);
     suite_add(suite, "threads", workers_stand_still_while_events_come, 120);
