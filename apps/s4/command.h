@@ -53,6 +53,7 @@ int command_drain(int argc, char **argv);
 int command_help(int argc, char **argv);
 int command_inject(int argc, char **argv);
 int command_inspect(int argc, char **argv);
+int command_keygen(int argc, char **argv);
 int command_new(int argc, char **argv);
 int command_node(int argc, char **argv);
 int command_pack(int argc, char **argv);

@@ -1,5 +1,4 @@
 /* s4 node: the control thread of a node (node.h), from its directory to its end. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
 #include <sys/eventfd.h>
@@ -13,6 +12,7 @@
 #include "apps/s4/node.h"
 #include "apps/s4/say.h"
 #include "runtime/base/mem.h"
+#include "runtime/net/address.h"
 
 #define MESSAGES_AT_ONCE 64 /* of clients, before answers have their turn */
 
@@ -24,32 +24,14 @@ struct settings {
     struct engine_options options;
 };
 
-/* Only this machine may reach it: there is no authentication yet. The host is read as an address: a
- * name could begin like one and be anybody's. */
-static bool is_loopback(const char *host, size_t len)
-{
-    char text[INET_ADDRSTRLEN];
-    struct in_addr address;
-    if ((len == 9 && memcmp(host, "localhost", len) == 0) ||
-        (len == 5 && memcmp(host, "[::1]", len) == 0))
-        return true;
-    if (len >= sizeof text)
-        return false;
-    memcpy(text, host, len);
-    text[len] = '\0';
-    return inet_pton(AF_INET, text, &address) == 1 && ntohl(address.s_addr) >> 24 == 127;
-}
-
 static void check_listen(const struct argp_state *state, const char *listen)
 {
-    const char *port = strrchr(listen, ':');
-    if (strncmp(listen, "tcp://", 6) != 0 || !port || port < listen + 6 || !port[1])
+    struct address address;
+    struct diag diag = { 0 };
+    if (address_read(listen, ADDRESS_LISTEN, false, &address, &diag) != S4_OK)
+        command_usage(state, "--listen %s", diag.text);
+    if (!address.tcp)
         command_usage(state, "--listen %s: wanted tcp://HOST:PORT, with * for any free port",
-                      listen);
-    if (!is_loopback(listen + 6, (size_t)(port - listen - 6)))
-        command_usage(state,
-                      "--listen %s: only the loopback is served (tcp://127.0.0.1:PORT), since "
-                      "clients are not authenticated yet",
                       listen);
 }
 

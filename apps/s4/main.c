@@ -23,6 +23,7 @@ const struct command commands[] = {
     { "status", "show what a node does", command_status },
     { "drain", "wait until nothing is in flight", command_drain },
     { "stop", "drain a node and end it", command_stop },
+    { "keygen", "make a key pair of a node or a client", command_keygen },
     { "help", "explain a command", command_help },
     { "version", "print the version", command_version },
     { NULL, NULL, NULL },
@@ -41,6 +42,7 @@ static void print_help(void)
         "  s4 run build/hello.s4r --inject lines=README.md\n\n"
         "Environment:\n"
         "  S4_NODE   the node to talk to: a directory, ipc:///PATH or tcp://HOST:PORT\n"
+        "  S4_KEYS   the directory of keys, for what is not on this machine\n"
         "  S4_LOG    info or debug: says more on stderr\n"
         "  NO_COLOR  no colours, no progress\n\n"
         "Exit codes:\n"

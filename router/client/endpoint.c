@@ -6,6 +6,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "runtime/net/address.h"
+
 static bool starts(const char *text, const char *with)
 {
     return strncmp(text, with, strlen(with)) == 0;
@@ -54,15 +56,9 @@ static s4_status use_default(struct endpoint *endpoint, struct diag *diag)
 
 static s4_status use_tcp(const char *node, struct endpoint *endpoint, struct diag *diag)
 {
-    const char *colon = strrchr(node + strlen("tcp://"), ':');
-    char *end = NULL;
-    long port = colon ? strtol(colon + 1, &end, 10) : 0;
-    if (!colon || colon == node + strlen("tcp://") || end == colon + 1 || *end || port < 1 ||
-        port > 65535)
-        return diag_set(diag, S4_INVALID, "'%s' is no address; wanted tcp://HOST:PORT", node);
-    if (strlen(node) >= sizeof endpoint->uri)
-        return diag_set(diag, S4_TOO_LARGE, "the address %s is too long", node);
-    snprintf(endpoint->uri, sizeof endpoint->uri, "%s", node);
+    struct address address;
+    TRY(address_read(node, ADDRESS_REACH, false, &address, diag));
+    snprintf(endpoint->uri, sizeof endpoint->uri, "%s", address.uri);
     return S4_OK;
 }
 
