@@ -145,12 +145,25 @@ static void arrived(void *user, const struct net_arrival *arrival, struct block 
     fail(peers, arrival->peer, diag.text);
 }
 
-static void session_failed(void *user, const char *peer, const struct diag *diag)
+static void session_failed(void *user, const char *peer, uint64_t incarnation,
+                           const struct diag *diag)
 {
     fail(user, peer, diag->text);
 }
 
-const struct net_upcalls peers_upcalls = { .block_arrived = arrived, .failed = session_failed };
+/* Connections come and go; a node that stays away takes its slots with it, and nobody has them. One
+ * that never came may still come. */
+static void unheard(void *user, const struct net_silence *silence)
+{
+    if (!silence->heard && silence->ever)
+        fail(user, silence->peer, "nothing was heard of it for too long");
+}
+
+const struct net_upcalls peers_upcalls = {
+    .block_arrived = arrived,
+    .unheard = unheard,
+    .failed = session_failed,
+};
 
 static void step_block(struct peers *peers, struct item *item)
 {

@@ -30,7 +30,8 @@ void peers_route(struct peers *peers, uint32_t node, uint32_t peer);
 /* Stepping thread: sends, receives, acknowledges. True: there was work. */
 bool peers_step(struct peers *peers);
 
-/* Why the node must stop, or NULL: a session failed. Any thread. */
+/* Why the node must stop, or NULL: a session failed, or a node is silent for too long. Any thread.
+ */
 const char *peers_fault(const struct peers *peers);
 
 #endif

@@ -86,18 +86,64 @@ static s4_status check_data(const Envelope *envelope, struct diag *diag)
     return need(envelope->has_checksum, envelope, "checksum", diag);
 }
 
+static s4_status check_hello(const Envelope *envelope, struct diag *diag)
+{
+    TRY(need(envelope->has_attempt && envelope->attempt > 0, envelope, "attempt", diag));
+    TRY(need(envelope->has_resumes, envelope, "resumes", diag));
+    TRY(need(envelope->has_notice, envelope, "notice", diag));
+    return envelope->peer ? need_name(envelope->peer, envelope, "a peer that can be", diag) : S4_OK;
+}
+
+static s4_status check_welcome(const Envelope *envelope, struct diag *diag)
+{
+    TRY(need(envelope->has_frame, envelope, "frame", diag));
+    return need(envelope->has_count, envelope, "count", diag);
+}
+
+/* Of another version nothing is known but that it is another one. */
+static s4_status check_greeting(const Envelope *envelope, struct diag *diag)
+{
+    TRY(need(envelope->has_version, envelope, "version", diag));
+    TRY(need_name(envelope->node, envelope, "the name of a node", diag));
+    if (envelope->version != ENVELOPE_VERSION)
+        return S4_OK;
+    TRY(need(envelope->has_incarnation && envelope->incarnation != 0, envelope, "incarnation",
+             diag));
+    TRY(need(envelope->has_cluster, envelope, "cluster", diag));
+    return envelope->type == TYPE(HELLO) ? check_hello(envelope, diag)
+                                         : check_welcome(envelope, diag);
+}
+
+static s4_status check_lanes(const Envelope *envelope, struct diag *diag)
+{
+    size_t n = envelope->n_lanes;
+    bool right = n > 0 && n % ENVELOPE_LANE_SIZE == 0 &&
+                 n <= (size_t)ENVELOPE_LANES_MAX * ENVELOPE_LANE_SIZE;
+    for (size_t i = 0; right && i < n; i += ENVELOPE_LANE_SIZE)
+        right = envelope->lanes[i] <= UINT32_MAX;
+    return need(right, envelope, "lanes", diag);
+}
+
+static s4_status check_not_mine(const Envelope *envelope, struct diag *diag)
+{
+    TRY(need(envelope->has_lane, envelope, "lane", diag));
+    TRY(need(envelope->has_frame, envelope, "frame", diag));
+    TRY(need(envelope->has_slot && envelope->slot <= UINT16_MAX, envelope, "slot", diag));
+    return need(envelope->has_notice && envelope->notice > 0, envelope, "notice", diag);
+}
+
 static s4_status check_fields(const Envelope *envelope, struct diag *diag)
 {
     TRY(need(envelope->has_session && envelope->session != 0, envelope, "session", diag));
     TRY(need(envelope->has_serial, envelope, "serial", diag));
     switch (envelope->type) {
     case TYPE(HELLO):
-        TRY(need(envelope->has_version, envelope, "version", diag));
-        return need_name(envelope->node, envelope, "the name of a node", diag);
     case TYPE(WELCOME):
-        TRY(need(envelope->has_version, envelope, "version", diag));
-        TRY(need(envelope->has_frame, envelope, "frame", diag));
-        return need_name(envelope->node, envelope, "the name of a node", diag);
+        return check_greeting(envelope, diag);
+    case TYPE(LANES):
+        return check_lanes(envelope, diag);
+    case TYPE(NOT_MINE):
+        return check_not_mine(envelope, diag);
     case TYPE(DATA):
         return check_data(envelope, diag);
     case TYPE(ACK):

@@ -10,10 +10,12 @@
 #include "runtime/base/diag.h"
 #include "runtime/net/transport.h"
 
-#define ENVELOPE_VERSION    1
+#define ENVELOPE_VERSION    2
 #define ENVELOPE_NAME_MAX   128 /* bytes of a node's or an app's name */
 #define ENVELOPE_REASON_MAX 400 /* bytes of a BYE's reason; longer ones are cut */
 #define ENVELOPE_ARENA      4096
+#define ENVELOPE_LANES_MAX  20 /* lanes in one LANES */
+#define ENVELOPE_LANE_SIZE  4  /* numbers for each of them */
 
 typedef S4__Wire__Envelope Envelope;
 

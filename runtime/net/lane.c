@@ -86,6 +86,14 @@ bool lane_out_credit(struct lane_out *lane, uint64_t frame)
     return true;
 }
 
+bool lane_out_resume(struct lane_out *lane, uint64_t received, uint64_t applied)
+{
+    if (applied > received || received > lane->sent || !lane_out_ack(lane, applied))
+        return false;
+    lane->sent = received;
+    return true;
+}
+
 void lane_in_init(struct lane_in *lane, uint32_t number, uint32_t window)
 {
     *lane = (struct lane_in){ .number = number, .window = window, .limit_said = window };

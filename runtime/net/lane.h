@@ -32,8 +32,9 @@ struct lane_out {
     struct lane_out *next;
     uint64_t acked, sent, queued;
     uint64_t limit;
-    uint64_t bytes;          /* of the blocks held */
-    uint64_t stalls;         /* frames that came when there was no credit */
+    uint64_t attempt; /* the session's: the last connection on which the other side told of it */
+    uint64_t bytes;   /* of the blocks held */
+    uint64_t stalls;  /* frames that came when there was no credit */
     struct lane_frame *ring; /* frame n lies at n % capacity; capacity is a power of two */
     size_t capacity;
 };
@@ -50,6 +51,9 @@ const struct lane_frame *lane_out_held(const struct lane_out *lane, uint64_t fra
 bool lane_out_ack(struct lane_out *lane, uint64_t frame) MUST_USE;
 /* A higher limit; false: it goes back, or beyond what any window allows. */
 bool lane_out_credit(struct lane_out *lane, uint64_t frame) MUST_USE;
+/* After a break: the other side has received frames up to `received` and applied them up to
+ * `applied`; those behind go again. false: that cannot be. */
+bool lane_out_resume(struct lane_out *lane, uint64_t received, uint64_t applied) MUST_USE;
 
 struct lane_in {
     uint32_t number;

@@ -1,16 +1,18 @@
-/* The life of a session: what it says and when; see the rules in the README.
+/* The life of a session and of its connections; see the rules in the README.
  *
- *   opener     NEW -connected/HELLO-> OPENING -WELCOME-> OPEN -close-> CLOSING -BYE, BYE-> CLOSED
- *   acceptor   NEW -HELLO/WELCOME-> OPEN -BYE/BYE-> CLOSED
- *   both       any -something is wrong-> FAILED
+ *   opener     NEW -WELCOME-> OPEN -close-> CLOSING -BYE, BYE-> CLOSED
+ *   acceptor   NEW -HELLO-> OPEN -BYE/BYE-> CLOSED
+ *   both       any -the other side is another one, or says what cannot be-> FAILED
  *
- * Every message carries the session's number and a serial of its direction (rule 4). A transport
- * that loses or repeats any message, DATA or not, is found out at the next one, and PING sees to it
- * that there is a next one within a second. So no rule below needs a timer of its own, and silence
- * is never judged: a node may be stopped or busy for as long as it likes.
+ * and within it, once or many times:
  *
- * When the transport does not take a message, it is tried again at the next step: what is to be
- * said is always state (a pending bit, a lane that is linked), never a queue of messages.
+ *   opener     DOWN -connected/HELLO-> GREETING -WELCOME-> RESUMING -LANES-> UP
+ *   acceptor   DOWN -HELLO/WELCOME, LANES-> RESUMING -all are said-> UP
+ *   both       any -lost, damaged, silent-> DOWN
+ *
+ * Every message carries the session's number and a serial of its direction and connection (rule 4).
+ * A transport that loses any message, DATA or not, is found out at the next one, and PING sees to
+ * it that there is a next one within a second.
  */
 #include "runtime/net/session_impl.h"
 
@@ -18,8 +20,7 @@
 
 s4_status session_create(const struct session_options *options, struct session **session)
 {
-    if (!envelope_name_valid(options->node) ||
-        (options->peer && !envelope_name_valid(options->peer)) ||
+    if ((options->peer && !envelope_name_valid(options->peer)) ||
         options->window > LANE_WINDOW_MAX || (options->opener && options->number == 0))
         return S4_INVALID;
     struct session *fresh = mem_zalloc(sizeof *fresh);
@@ -29,10 +30,14 @@ s4_status session_create(const struct session_options *options, struct session *
     fresh->options.peer = NULL;
     if (options->window == 0)
         fresh->options.window = LANE_WINDOW_DEFAULT;
+    if (options->unheard_us == 0)
+        fresh->options.unheard_us = SESSION_UNHEARD_US;
     if (options->peer)
         memcpy(fresh->peer_name, options->peer, strlen(options->peer) + 1);
+    fresh->peer_incarnation = options->peer_incarnation;
     fresh->number = options->number;
     fresh->out_last = &fresh->out_first;
+    fresh->now_us = fresh->heard_us = options->clock->mono_us(options->clock);
     *session = fresh;
     return S4_OK;
 }
@@ -46,51 +51,11 @@ void session_destroy(struct session *session)
     else
         session_in_fini(session);
     lane_table_fini(&session->lanes);
+    mem_free(session->notices.list);
     mem_free(session);
 }
 
-s4_status session_say(struct session *session, Envelope *envelope, struct block *block)
-{
-    char bytes[TRANSPORT_ENVELOPE_MAX];
-    envelope->has_session = true;
-    envelope->session = session->number;
-    envelope->has_serial = true;
-    envelope->serial = session->serial_out + 1;
-    size_t size = envelope_pack(envelope, bytes);
-    s4_status status =
-        transport_send(session->options.transport, session->peer, bytes, size, block);
-    session->put_off = status != S4_OK;
-    if (session->put_off) {
-        session->counters.transport_full++;
-        return status;
-    }
-    session->serial_out++;
-    session->said_us = session->now_us;
-    session->counters.controls_sent += block == NULL;
-    return S4_OK;
-}
-
-static s4_status say_simple(struct session *session, S4__Wire__Envelope__Type type, char *reason)
-{
-    Envelope envelope = S4__WIRE__ENVELOPE__INIT;
-    envelope.type = type;
-    envelope.reason = reason;
-    return session_say(session, &envelope, NULL);
-}
-
-static s4_status say_greeting(struct session *session, S4__Wire__Envelope__Type type)
-{
-    char name[ENVELOPE_NAME_MAX + 1];
-    memcpy(name, session->options.node, strlen(session->options.node) + 1);
-    Envelope envelope = S4__WIRE__ENVELOPE__INIT;
-    envelope.type = type;
-    envelope.has_version = true;
-    envelope.version = ENVELOPE_VERSION;
-    envelope.node = name;
-    envelope.has_frame = type == TYPE(WELCOME);
-    envelope.frame = session->options.window;
-    return session_say(session, &envelope, NULL);
-}
+/* ---- ends ---------------------------------------------------------------------------------- */
 
 void session_fail(struct session *session, s4_status code, const char *format, ...)
 {
@@ -103,27 +68,9 @@ void session_fail(struct session *session, s4_status code, const char *format, .
     va_end(args);
     diag_set(&session->diag, code, "session %s %s: %s", session->options.opener ? "to" : "from",
              session_peer_name(session), text);
+    session_say_bye(session, text, false);
     session->state = SESSION_FAILED;
-    if (session->connected && session->number && !session->parted) {
-        text[ENVELOPE_REASON_MAX] = '\0';
-        s4_status status = say_simple(session, TYPE(BYE), text);
-        (void)status; /* a courtesy: the other side sees the connection end in any case */
-    }
     session->options.upcalls->failed(session->options.user, session, &session->diag);
-}
-
-void session_connected(struct session *session, uint64_t peer)
-{
-    CHECK(session->state == SESSION_NEW);
-    session->peer = peer;
-    session->connected = true;
-    session->now_us = session->options.clock->mono_us(session->options.clock);
-    if (!session->options.opener)
-        return;
-    session->state = SESSION_OPENING;
-    session->answer_us = session->now_us + SESSION_HANDSHAKE_US;
-    session->pending |= PENDING_HELLO;
-    session_step(session);
 }
 
 void session_end(struct session *session)
@@ -132,16 +79,113 @@ void session_end(struct session *session)
     session->options.upcalls->closed(session->options.user, session);
 }
 
-void session_disconnected(struct session *session, const char *reason)
+void session_cut(struct session *session, const char *reason)
 {
-    session->connected = false;
     if (session_is_over(session))
         return;
-    bool parting = session->options.opener ? session->bye_said : session->pending & PENDING_BYE;
-    if (parting)
-        session_end(session); /* everything is acknowledged; only the answer to BYE is lost */
-    else
-        session_fail(session, S4_UNAVAILABLE, "the connection closed: %s", reason);
+    session_say_bye(session, reason, false);
+    session->state = SESSION_CLOSED;
+}
+
+void session_refuse(struct session *session, const struct diag *diag)
+{
+    session_fail(session, diag->code, "%s", diag->text);
+}
+
+void session_break(struct session *session, const char *format, ...)
+{
+    if (session_is_cut_off(session))
+        return;
+    char text[DIAG_TEXT_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    session_say_bye(session, text, true);
+    session_disconnected(session);
+    if (!session_is_over(session))
+        session->options.upcalls->broken(session->options.user, session, text);
+}
+
+/* ---- connections --------------------------------------------------------------------------- */
+
+/* Who was not there himself cannot judge the silence of others. */
+static void read_clock(struct session *session)
+{
+    uint64_t now = session->options.clock->mono_us(session->options.clock);
+    if (now - session->now_us >= SESSION_ABSENT_US)
+        session->heard_us = session->conn.since_us = now;
+    session->now_us = now;
+}
+
+static void begin_conn(struct session *session, uint64_t peer, enum conn_state state)
+{
+    read_clock(session);
+    session->conn = (struct session_conn){
+        .state = state,
+        .peer = peer,
+        .since_us = session->now_us,
+        .said_us = session->now_us,
+    };
+    session->parted = false;
+    session->counters.reopened += session->attempt != 0;
+}
+
+void session_connected(struct session *session, uint64_t peer)
+{
+    CHECK(session->options.opener);
+    if (session_is_over(session))
+        return;
+    begin_conn(session, peer, CONN_GREETING);
+    session->attempt++;
+    session->conn.pending = PENDING_HELLO;
+    session_step(session);
+}
+
+bool session_is_newer(const struct session *session, const Envelope *hello)
+{
+    return hello->attempt > session->attempt;
+}
+
+void session_open(struct session *session)
+{
+    if (session->state != SESSION_NEW)
+        return;
+    session->state = SESSION_OPEN;
+    session->options.upcalls->opened(session->options.user, session);
+}
+
+void session_greeted(struct session *session, uint64_t peer, const Envelope *hello)
+{
+    CHECK(!session->options.opener && !session_is_over(session));
+    begin_conn(session, peer, CONN_RESUMING);
+    session->conn.serial_in = 1;
+    session->spoken = true;
+    session->attempt = hello->attempt;
+    session->number = hello->session;
+    memcpy(session->peer_name, hello->node, strlen(hello->node) + 1);
+    session->peer_incarnation = hello->incarnation;
+    session->counters.controls_received++;
+    session->notices.said = session->notices.heard;
+    if (!session_notices_heard(session, hello->notice)) {
+        session_fail(session, S4_PROTOCOL, "it heard of %llu frames that were not taken, of %zu",
+                     (unsigned long long)hello->notice,
+                     (size_t)session->notices.heard + session->notices.count);
+        return;
+    }
+    session->conn.pending = PENDING_WELCOME;
+    session_open(session);
+    session_step(session);
+}
+
+/* Everything is acknowledged when BYE is said; only its answer is lost then. */
+void session_disconnected(struct session *session)
+{
+    bool parting =
+        session->options.opener ? session->conn.bye_said : session->conn.pending & PENDING_BYE;
+    session->conn = (struct session_conn){ .state = CONN_DOWN };
+    if (!session_is_over(session) && parting)
+        session_end(session);
 }
 
 void session_close(struct session *session)
@@ -152,93 +196,106 @@ void session_close(struct session *session)
         session_end(session);
 }
 
-static s4_status say_one(struct session *session, enum session_pending what)
-{
-    switch (what) {
-    case PENDING_HELLO:
-        return say_greeting(session, TYPE(HELLO));
-    case PENDING_WELCOME:
-        return say_greeting(session, TYPE(WELCOME));
-    case PENDING_BYE:
-        return say_simple(session, TYPE(BYE), NULL);
-    case PENDING_PING:
-        return say_simple(session, TYPE(PING), NULL);
-    }
-    return S4_INVALID;
-}
-
-static bool say_pending(struct session *session)
-{
-    bool said = false;
-    for (unsigned what = PENDING_HELLO; what <= PENDING_PING; what <<= 1) {
-        if (!(session->pending & what))
-            continue;
-        if (say_one(session, what) != S4_OK)
-            break; /* nothing may overtake it */
-        session->pending &= ~what;
-        said = true;
-        if (what == PENDING_BYE) {
-            session->bye_said = true;
-            session->answer_us = session->now_us + SESSION_HANDSHAKE_US;
-        }
-    }
-    return said;
-}
+/* ---- time ---------------------------------------------------------------------------------- */
 
 static bool is_talking(const struct session *session)
 {
-    return session->connected && !session->bye_said &&
-           (session->state == SESSION_OPEN || session->state == SESSION_CLOSING);
+    return session->conn.state >= CONN_RESUMING && !session->conn.bye_said;
+}
+
+/* From when on the other side's silence counts, for the connection. */
+static uint64_t silent_since(const struct session *session)
+{
+    return session->conn.since_us > session->heard_us ? session->conn.since_us : session->heard_us;
+}
+
+static void mind_silence(struct session *session)
+{
+    uint64_t now = session->now_us, bound = session->options.unheard_us;
+    if (session->spoken) {
+        session->spoken = false;
+        session->heard_us = now;
+        if (session->unheard) {
+            session->unheard = false;
+            session->options.upcalls->unheard(session->options.user, session, true);
+        }
+    }
+    if (!session->unheard && now - session->heard_us >= bound) {
+        session->unheard = true;
+        session->options.upcalls->unheard(session->options.user, session, false);
+    }
+    if (session->conn.state != CONN_DOWN && now - silent_since(session) >= bound)
+        session_break(session, "nothing was heard for %llu ms", (unsigned long long)(bound / 1000));
 }
 
 static void mind_time(struct session *session)
 {
-    if (session->answer_us && session->now_us >= session->answer_us &&
-        (session->state == SESSION_OPENING || session->state == SESSION_CLOSING))
-        session_fail(session, S4_TIMEOUT, "no answer to %s within %u s",
-                     session->bye_said ? "BYE" : "HELLO", SESSION_HANDSHAKE_US / 1000000);
-    else if (is_talking(session) && session->now_us - session->said_us >= SESSION_PING_US)
-        session->pending |= PENDING_PING;
+    read_clock(session);
+    uint64_t now = session->now_us;
+    if (session->answer_us && now >= session->answer_us && session->conn.bye_said) {
+        session_fail(session, S4_TIMEOUT, "no answer to BYE within %u s", SESSION_BYE_US / 1000000);
+        return;
+    }
+    mind_silence(session);
+    bool quiet = now - session->conn.said_us >= SESSION_PING_US;
+    bool owed = session->notices_heard != session->notices_told;
+    if (!session_is_over(session) && is_talking(session) && (quiet || owed))
+        session->conn.pending |= PENDING_PING;
+}
+
+/* An opener that closes, once there is nothing left to acknowledge. */
+static bool step_closing(struct session *session)
+{
+    if (session->state == SESSION_OPEN && session->close_wanted)
+        session->state = SESSION_CLOSING;
+    if (session->state != SESSION_CLOSING || session->conn.state != CONN_UP ||
+        session->conn.bye_said || !session_out_is_drained(session))
+        return false;
+    session->conn.pending |= PENDING_BYE;
+    return session_say_pending(session);
 }
 
 bool session_step(struct session *session)
 {
-    if (session_is_over(session) || !session->connected)
-        return false;
-    session->now_us = session->options.clock->mono_us(session->options.clock);
-    mind_time(session);
     if (session_is_over(session))
-        return true;
-    bool said = say_pending(session);
-    if (!session->options.opener && session->bye_said)
+        return false;
+    mind_time(session);
+    if (session_is_cut_off(session))
+        return false;
+    bool said = session_say_pending(session);
+    if (!session->options.opener && session->conn.bye_said)
         session_end(session);
-    if (session->pending || session_is_over(session))
+    if (session->conn.pending || session_is_over(session))
         return said;
-    if (session->options.opener)
-        said |= session_out_step(session);
-    else
-        said |= session_in_step(session);
-    if (session->state == SESSION_OPEN && session->close_wanted)
-        session->state = SESSION_CLOSING;
-    if (session->state == SESSION_CLOSING && !session->bye_said &&
-        session_out_is_drained(session)) {
-        session->pending |= PENDING_BYE;
-        said |= say_pending(session);
-    }
-    return said;
+    if (!session->options.opener)
+        return session_in_step(session) || said;
+    said |= session_out_step(session);
+    return step_closing(session) || said;
 }
 
 uint64_t session_deadline_us(const struct session *session)
 {
-    if (session_is_over(session) || !session->connected)
+    if (session_is_over(session))
         return UINT64_MAX;
-    if (session->put_off)
+    if (session->conn.put_off)
         return session->now_us + SESSION_RETRY_US;
-    uint64_t deadline = session->answer_us ? session->answer_us : UINT64_MAX;
-    if (is_talking(session) && session->said_us + SESSION_PING_US < deadline)
-        deadline = session->said_us + SESSION_PING_US;
+    uint64_t deadline = UINT64_MAX, at[5], n = 0;
+    if (!session->unheard || session->conn.state != CONN_DOWN)
+        at[n++] = session->now_us + SESSION_PING_US; /* else it would look like an absence */
+    if (!session->unheard)
+        at[n++] = session->heard_us + session->options.unheard_us;
+    if (session->conn.state != CONN_DOWN)
+        at[n++] = silent_since(session) + session->options.unheard_us;
+    if (session->conn.bye_said)
+        at[n++] = session->answer_us;
+    if (is_talking(session))
+        at[n++] = session->conn.said_us + SESSION_PING_US;
+    for (uint64_t i = 0; i < n; i++)
+        deadline = at[i] < deadline ? at[i] : deadline;
     return deadline;
 }
+
+/* ---- questions ----------------------------------------------------------------------------- */
 
 enum session_state session_state(const struct session *session)
 {
@@ -250,9 +307,39 @@ bool session_is_over(const struct session *session)
     return session->state == SESSION_CLOSED || session->state == SESSION_FAILED;
 }
 
+bool session_is_connected(const struct session *session)
+{
+    return session->conn.state != CONN_DOWN;
+}
+
+bool session_is_unheard(const struct session *session)
+{
+    return session->unheard;
+}
+
+bool session_has_state(const struct session *session)
+{
+    return session->lanes.count > 0;
+}
+
+bool session_is_done_with(const struct session *session)
+{
+    return session->unheard && session_in_is_drained(session);
+}
+
+uint64_t session_number(const struct session *session)
+{
+    return session->number;
+}
+
 const char *session_peer_name(const struct session *session)
 {
     return session->peer_name[0] ? session->peer_name : "?";
+}
+
+uint64_t session_peer_incarnation(const struct session *session)
+{
+    return session->peer_incarnation;
 }
 
 const struct diag *session_diag(const struct session *session)

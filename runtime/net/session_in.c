@@ -3,7 +3,8 @@
  * A frame is handed up only if everything about it is right: its number is the next of its lane,
  * there was credit for it, and its bytes are those that were sent. What goes back is coalesced: a
  * lane with news is linked, and a step says at most one CREDIT and one ACK for it, however many
- * frames were taken in or applied since.
+ * frames were taken in or applied since. A new connection begins with where each lane stands, and
+ * that makes up for whatever was lost with the one before.
  */
 #include "runtime/net/session_impl.h"
 
@@ -41,34 +42,37 @@ static s4_status find_lane(struct session *session, uint32_t number, struct lane
     return S4_OK;
 }
 
-/* Whether the frame is the one that may come now; fails the session if not. */
+/* Whether the frame is the one that may come now. A repeat falls; after a gap another connection
+ * brings what is missing. */
 static bool check_number(struct session *session, const struct lane_in *lane, uint64_t frame)
 {
     uint64_t wanted = lane->received + 1;
     if (frame > wanted)
-        session_fail(session, S4_PROTOCOL,
-                     "lane %u: frame %llu where %llu was due: frames are lost", lane->number,
-                     (ull)frame, (ull)wanted);
+        session_break(session, "lane %u: frame %llu where %llu was due: frames are lost",
+                      lane->number, (ull)frame, (ull)wanted);
     else if (frame < wanted)
-        session_fail(session, S4_PROTOCOL, "lane %u: frame %llu came again, %llu was due",
-                     lane->number, (ull)frame, (ull)wanted);
+        session->counters.frames_repeated++;
     else if (frame > lane->limit_said)
         session_fail(session, S4_PROTOCOL, "lane %u: frame %llu came over its credit of %llu",
                      lane->number, (ull)frame, (ull)lane->limit_said);
-    return session->state != SESSION_FAILED;
+    else
+        return true;
+    return false;
 }
 
 static bool check_bytes(struct session *session, const Envelope *envelope,
                         const struct block *block)
 {
     if (!block || block->used != envelope->bytes)
-        session_fail(session, S4_PROTOCOL,
-                     "lane %u: frame %llu of %u bytes where %u were announced", envelope->lane,
-                     (ull)envelope->frame, block ? block->used : 0, envelope->bytes);
+        session_break(session, "lane %u: frame %llu of %u bytes where %u were announced",
+                      envelope->lane, (ull)envelope->frame, block ? block->used : 0,
+                      envelope->bytes);
     else if (hash_bytes(block->data, block->used) != envelope->checksum)
-        session_fail(session, S4_CORRUPT, "lane %u: frame %llu is damaged: its checksum is wrong",
-                     envelope->lane, (ull)envelope->frame);
-    return session->state != SESSION_FAILED;
+        session_break(session, "lane %u: frame %llu is damaged: its checksum is wrong",
+                      envelope->lane, (ull)envelope->frame);
+    else
+        return true;
+    return false;
 }
 
 static void hand_up(struct session *session, const Envelope *envelope, struct block *block)
@@ -104,8 +108,8 @@ void session_in_data(struct session *session, const Envelope *envelope, struct b
         block_release(block);
     if (status == S4_FULL)
         session_fail(session, status, "more than %u lanes", SESSION_LANES_MAX);
-    else if (status != S4_OK)
-        session_fail(session, status, "lane %u: %s", envelope->lane, s4_status_text(status));
+    else if (status != S4_OK) /* later there may be memory again */
+        session_break(session, "lane %u: %s", envelope->lane, s4_status_text(status));
 }
 
 void session_credit(struct session *session, uint32_t number)
@@ -156,12 +160,52 @@ static s4_status say_news(struct session *session, struct lane_in *lane, bool *s
     return S4_OK;
 }
 
+static void add_lane(Envelope *envelope, const struct lane_in *lane)
+{
+    uint64_t *at = envelope->lanes + envelope->n_lanes;
+    at[0] = lane->number;
+    at[1] = lane->received;
+    at[2] = lane->applied;
+    at[3] = lane_in_limit(lane);
+    envelope->n_lanes += ENVELOPE_LANE_SIZE;
+}
+
+/* Where the lanes stand, so many to a message. No frame comes before all were told. */
+static s4_status say_lanes(struct session *session, bool *said)
+{
+    struct session_conn *conn = &session->conn;
+    while (conn->lanes_at < conn->lanes) {
+        uint64_t numbers[ENVELOPE_LANES_MAX * ENVELOPE_LANE_SIZE];
+        const struct lane_entry *entries = session->lanes.entries + conn->lanes_at;
+        size_t n = size_min(ENVELOPE_LANES_MAX, conn->lanes - conn->lanes_at);
+        Envelope envelope = S4__WIRE__ENVELOPE__INIT;
+        envelope.type = TYPE(LANES);
+        envelope.lanes = numbers;
+        for (size_t i = 0; i < n; i++)
+            add_lane(&envelope, entries[i].lane);
+        TRY(session_say(session, &envelope, NULL));
+        for (size_t i = 0; i < n; i++) {
+            struct lane_in *lane = entries[i].lane;
+            lane->limit_said = lane_in_limit(lane);
+            lane->applied_said = lane->applied;
+        }
+        conn->lanes_at += (uint32_t)n;
+        *said = true;
+    }
+    conn->state = CONN_UP;
+    return S4_OK;
+}
+
 bool session_in_step(struct session *session)
 {
     bool said = false;
-    while (session->state == SESSION_OPEN && session->in_first) {
+    s4_status status = session_notices_say(session, &said); /* before what lets frames go */
+    if (status == S4_OK && session->conn.state == CONN_RESUMING)
+        status = say_lanes(session, &said);
+    while (status == S4_OK && session->in_first) {
         struct lane_in *lane = session->in_first;
-        if (say_news(session, lane, &said) != S4_OK)
+        status = say_news(session, lane, &said);
+        if (status != S4_OK)
             break;
         session->in_first = lane->next;
         lane->linked = false;

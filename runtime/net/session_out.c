@@ -1,15 +1,18 @@
 /* The opener's half: blocks go out, credit and acknowledgements come back.
  *
  * A block waits in its lane's ring until there is credit and the transport takes it, and is held
- * there until it is acknowledged as applied: what is held is what a re-opened connection would need
- * again. The rings are not bounded here; the node's memory marks see the blocks and stop the
- * sources. Lanes with something to send are linked and take turns, one frame each, so that a lane
- * with much credit does not starve another.
+ * there until it is acknowledged as applied. A new connection tells what the other side has of each
+ * lane, and the lane goes back to the frame behind; a frame keeps its number, its bytes and the
+ * version that it was sent with. The rings are not bounded here; the node's memory marks see the
+ * blocks and stop the sources. Lanes with something to send are linked and take turns, one frame
+ * each, so that a lane with much credit does not starve another.
  */
 #include "runtime/net/session_impl.h"
 
 #include "runtime/base/hash.h"
 #include "runtime/base/mem.h"
+
+typedef unsigned long long ull;
 
 static void link_lane(struct session *session, struct lane_out *lane)
 {
@@ -115,7 +118,7 @@ static s4_status send_frame(struct session *session, struct lane_out *lane)
 bool session_out_step(struct session *session)
 {
     bool sent = false;
-    if (session->state != SESSION_OPEN && session->state != SESSION_CLOSING)
+    if (session->conn.state != CONN_UP)
         return false;
     while (session->out_first) {
         struct lane_out *lane = unlink_first(session);
@@ -156,18 +159,24 @@ s4_status session_send(struct session *session, const struct session_frame *what
     return S4_OK;
 }
 
+static struct session_frame frame_of(const struct session *session, const struct lane_out *lane,
+                                     uint64_t number, const struct lane_frame *held)
+{
+    return (struct session_frame){
+        .lane = lane->number,
+        .frame = number,
+        .app = session->apps[held->app],
+        .schema = held->schema,
+        .version = held->version,
+    };
+}
+
 static void walk_lane(const struct session *session, const struct lane_out *lane,
                       session_held_fn *fn, void *user)
 {
     for (uint64_t number = lane->acked + 1; number <= lane->queued; number++) {
         const struct lane_frame *held = lane_out_held(lane, number);
-        struct session_frame frame = {
-            .lane = lane->number,
-            .frame = number,
-            .app = session->apps[held->app],
-            .schema = held->schema,
-            .version = held->version,
-        };
+        struct session_frame frame = frame_of(session, lane, number, held);
         fn(user, &frame, held->block);
     }
 }
@@ -179,13 +188,67 @@ void session_walk(const struct session *session, session_held_fn *fn, void *user
         walk_lane(session, session->lanes.entries[i].lane, fn, user);
 }
 
-void session_out_opened(struct session *session)
+static void resume_lane(struct session *session, const uint64_t *told)
+{
+    struct lane_out *lane = lane_table_find(&session->lanes, (uint32_t)told[0]);
+    uint64_t received = told[1], applied = told[2], limit = told[3];
+    uint64_t acked = lane ? lane->acked : 0, sent = lane ? lane->sent : 0;
+    if (!lane || lane->attempt == session->attempt || limit < received ||
+        limit - received > LANE_WINDOW_MAX || !lane_out_resume(lane, received, applied)) {
+        session_fail(session, S4_PROTOCOL,
+                     "lane %u: %llu frames received, %llu applied and credit up to %llu, where "
+                     "%llu were acknowledged and %llu sent",
+                     (uint32_t)told[0], (ull)received, (ull)applied, (ull)limit, (ull)acked,
+                     (ull)sent);
+        return;
+    }
+    lane->attempt = session->attempt;
+    lane->limit = limit > lane->limit ? limit : lane->limit;
+    session->counters.frames_applied += applied - acked;
+    session->counters.frames_resent += sent - received;
+    session->resumes |= applied > 0;
+}
+
+void session_out_lanes(struct session *session, const Envelope *envelope)
+{
+    size_t n = envelope->n_lanes / ENVELOPE_LANE_SIZE;
+    if (n > session->conn.lanes) {
+        session_fail(session, S4_PROTOCOL, "%zu lanes told of where %u were left", n,
+                     session->conn.lanes);
+        return;
+    }
+    session->conn.lanes -= (uint32_t)n;
+    for (size_t i = 0; i < n && !session_is_over(session); i++)
+        resume_lane(session, envelope->lanes + i * ENVELOPE_LANE_SIZE);
+    if (session->conn.lanes == 0 && !session_is_over(session))
+        session_out_resume(session);
+}
+
+/* A lane that the other side knows nothing of begins at its first frame. */
+static bool resume_unknown(struct session *session, struct lane_out *lane)
+{
+    if (lane->acked > 0) {
+        session_fail(session, S4_PROTOCOL,
+                     "lane %u: %llu frames were acknowledged, and it knows nothing of them",
+                     lane->number, (ull)lane->acked);
+        return false;
+    }
+    session->counters.frames_resent += lane->sent;
+    lane->sent = 0;
+    lane->limit = session->first_limit > lane->limit ? session->first_limit : lane->limit;
+    return true;
+}
+
+void session_out_resume(struct session *session)
 {
     for (size_t i = 0; i < session->lanes.count; i++) {
         struct lane_out *lane = session->lanes.entries[i].lane;
-        lane->limit = session->first_limit;
+        if (lane->attempt != session->attempt && !resume_unknown(session, lane))
+            return;
         link_lane(session, lane);
     }
+    session->conn.state = CONN_UP;
+    session_open(session);
 }
 
 void session_out_ack(struct session *session, const Envelope *envelope)
@@ -195,11 +258,12 @@ void session_out_ack(struct session *session, const Envelope *envelope)
     if (!lane || !lane_out_ack(lane, envelope->frame)) {
         session_fail(session, S4_PROTOCOL,
                      "lane %u: frame %llu acknowledged where %llu to %llu was possible",
-                     envelope->lane, (unsigned long long)envelope->frame,
-                     (unsigned long long)before, (unsigned long long)(lane ? lane->sent : 0));
+                     envelope->lane, (ull)envelope->frame, (ull)before,
+                     (ull)(lane ? lane->sent : 0));
         return;
     }
     session->counters.frames_applied += lane->acked - before;
+    session->resumes |= lane->acked > 0;
 }
 
 void session_out_credit(struct session *session, const Envelope *envelope)
@@ -207,11 +271,31 @@ void session_out_credit(struct session *session, const Envelope *envelope)
     struct lane_out *lane = lane_table_find(&session->lanes, envelope->lane);
     if (!lane || !lane_out_credit(lane, envelope->frame)) {
         session_fail(session, S4_PROTOCOL, "lane %u: credit up to frame %llu after %llu",
-                     envelope->lane, (unsigned long long)envelope->frame,
-                     (unsigned long long)(lane ? lane->limit : 0));
+                     envelope->lane, (ull)envelope->frame, (ull)(lane ? lane->limit : 0));
         return;
     }
     link_lane(session, lane);
+}
+
+void session_out_not_mine(struct session *session, const Envelope *envelope)
+{
+    const struct lane_out *lane = lane_table_find(&session->lanes, envelope->lane);
+    uint64_t due = session->notices_heard + 1;
+    if (envelope->notice < due)
+        return; /* it was heard on a connection before */
+    if (envelope->notice > due || !lane || envelope->frame <= lane->acked ||
+        envelope->frame > lane->sent || !session->options.upcalls->not_mine) {
+        session_fail(session, S4_PROTOCOL,
+                     "lane %u: slot %u of frame %llu was not taken, it says (%llu, due was %llu)",
+                     envelope->lane, envelope->slot, (ull)envelope->frame, (ull)envelope->notice,
+                     (ull)due);
+        return;
+    }
+    session->notices_heard = due;
+    const struct lane_frame *held = lane_out_held(lane, envelope->frame);
+    struct session_frame frame = frame_of(session, lane, envelope->frame, held);
+    session->options.upcalls->not_mine(session->options.user, session, &frame, held->block,
+                                       envelope->slot);
 }
 
 bool session_out_is_drained(const struct session *session)

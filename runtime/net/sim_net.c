@@ -10,12 +10,13 @@
 #include "runtime/base/mem.h"
 
 /* Under the lock. The receiver's inbox has room. */
-static void sim_enqueue(struct sim_net *net, struct sim_item *item)
+static void sim_enqueue(struct sim_net *net, struct sim_item *item, uint64_t late_us)
 {
     struct sim_end *end = &item->conn->ends[item->side];
     uint64_t now = net->options.clock->mono_us(net->options.clock);
-    uint64_t delay =
-        net->options.delay_max_us ? rng_below(&net->rng, net->options.delay_max_us + 1ull) : 0;
+    uint64_t delay = late_us;
+    if (net->options.delay_max_us)
+        delay += rng_below(&net->rng, net->options.delay_max_us + 1ull);
     item->due_us = now + delay > end->last_due_us ? now + delay : end->last_due_us;
     item->number = net->numbers++;
     end->last_due_us = item->due_us;
@@ -23,6 +24,16 @@ static void sim_enqueue(struct sim_net *net, struct sim_item *item)
     item->conn->items++;
     sim_inbox_push(&end->endpoint->inbox, item);
     waker_call(&end->endpoint->transport.waker);
+}
+
+bool sim_is_blocked(const struct sim_net *net, const struct sim_endpoint *from,
+                    const struct sim_endpoint *to)
+{
+    for (size_t i = 0; i < net->blocks_count; i++) {
+        if (net->blocks[i].from == &from->transport && net->blocks[i].to == &to->transport)
+            return true;
+    }
+    return false;
 }
 
 /* Under the lock: frees a connection that nobody can name any more. */
@@ -45,13 +56,17 @@ void sim_conn_close(struct sim_net *net, struct sim_conn *conn, int side, const 
     conn->ends[side].closed = true;
     if (!other->endpoint) {
         other->closed = true;
+    } else if (conn->ends[side].endpoint && !other->closed &&
+               sim_is_blocked(net, conn->ends[side].endpoint, other->endpoint)) {
+        other->untold = true;
     } else if (!other->closed) {
         struct sim_item *item = sim_inbox_room(&other->endpoint->inbox, 1)
                                     ? sim_item_create(ITEM_CLOSED, conn, !side, 0)
                                     : NULL;
         CHECK(item); /* a test's memory; a close must not get lost */
         item->reason = reason;
-        sim_enqueue(net, item);
+        other->untold = false;
+        sim_enqueue(net, item, 0);
     }
 }
 
@@ -79,8 +94,8 @@ static s4_status join(struct sim_net *net, struct sim_conn *conn, struct sim_end
     }
     conn->ends[1].endpoint = to;
     conn->ends[1].peer = ++to->peers;
-    sim_enqueue(net, items[0]);
-    sim_enqueue(net, items[1]);
+    sim_enqueue(net, items[0], 0);
+    sim_enqueue(net, items[1], 0);
     return S4_OK;
 }
 
@@ -115,7 +130,8 @@ s4_status sim_connect_locked(struct sim_endpoint *endpoint, const char *address,
     snprintf(conn->address, sizeof conn->address, "%s", address);
     conn->ends[0] = (struct sim_end){ .endpoint = endpoint, .peer = ++endpoint->peers };
     struct sim_endpoint *to = find_bound(net, address);
-    if (to && join(net, conn, to) != S4_OK) {
+    bool reached = to && !sim_is_blocked(net, endpoint, to) && !sim_is_blocked(net, to, endpoint);
+    if (reached && join(net, conn, to) != S4_OK) {
         mem_free(conn);
         return S4_NO_MEMORY;
     }
@@ -129,6 +145,10 @@ static enum sim_fault draw_fault(struct sim_net *net)
 {
     enum sim_fault fault = SIM_NO_FAULT;
     net->messages++;
+    for (int i = SIM_NO_FAULT + 1; i < SIM_FAULTS; i++) {
+        if (net->rates[i] && rng_below(&net->rng, 1000000) < net->rates[i])
+            fault = (enum sim_fault)i;
+    }
     if (net->planned != SIM_NO_FAULT && net->planned_at == net->messages)
         fault = net->planned;
     net->faults[fault]++;
@@ -139,6 +159,8 @@ s4_status sim_send_locked(struct sim_net *net, struct sim_conn *conn, int side,
                           const void *envelope, size_t size, struct block *block)
 {
     struct sim_end *to = &conn->ends[side];
+    if (sim_is_blocked(net, conn->ends[!side].endpoint, to->endpoint))
+        return S4_OK;
     if (to->queued >= net->options.queue_max)
         return S4_FULL;
     if (!sim_inbox_room(&to->endpoint->inbox, 2))
@@ -151,6 +173,7 @@ s4_status sim_send_locked(struct sim_net *net, struct sim_conn *conn, int side,
         return S4_NO_MEMORY;
     }
     enum sim_fault fault = draw_fault(net);
+    uint64_t late = fault == SIM_LATE ? rng_below(&net->rng, SIM_LATE_MAX_US) : 0;
     int copies = fault == SIM_DUPLICATE ? 2 : fault == SIM_DROP || fault == SIM_CUT ? 0 : 1;
     if (fault == SIM_FLIP)
         items[0]->flip = 1 + rng_below(&net->rng, 8 * (size + (block ? block->used : 0)));
@@ -163,7 +186,7 @@ s4_status sim_send_locked(struct sim_net *net, struct sim_conn *conn, int side,
         items[i]->block = block;
         if (block)
             block_hold(block);
-        sim_enqueue(net, items[i]);
+        sim_enqueue(net, items[i], late);
     }
     if (fault == SIM_CUT) {
         sim_conn_close(net, conn, side, "cut by the simulated net");
@@ -172,6 +195,27 @@ s4_status sim_send_locked(struct sim_net *net, struct sim_conn *conn, int side,
         conn->ends[!side].closed = false;
     }
     return S4_OK;
+}
+
+static void tell_end(struct sim_net *net, struct sim_conn *conn, int side)
+{
+    struct sim_endpoint *from = conn->ends[!side].endpoint, *to = conn->ends[side].endpoint;
+    if (!conn->ends[side].untold || !to || (from && sim_is_blocked(net, from, to)))
+        return;
+    sim_conn_close(net, conn, !side, "it was closed meanwhile");
+}
+
+void sim_unblock_locked(struct sim_net *net)
+{
+    for (struct sim_conn *conn = net->conns; conn; conn = conn->next) {
+        struct sim_endpoint *from = conn->ends[0].endpoint;
+        struct sim_endpoint *to = find_bound(net, conn->address);
+        bool waits = !conn->ends[1].endpoint && !conn->ends[0].closed && from && to;
+        if (waits && !sim_is_blocked(net, from, to) && !sim_is_blocked(net, to, from))
+            CHECK(join(net, conn, to) == S4_OK); /* a test's memory */
+        tell_end(net, conn, 0);
+        tell_end(net, conn, 1);
+    }
 }
 
 void sim_endpoint_forget(struct sim_endpoint *endpoint)
@@ -229,6 +273,30 @@ void sim_net_plan(struct sim_net *net, enum sim_fault fault, uint64_t message)
     pthread_mutex_lock(&net->lock);
     net->planned = fault;
     net->planned_at = message;
+    pthread_mutex_unlock(&net->lock);
+}
+
+void sim_net_rates(struct sim_net *net, const uint32_t per_million[SIM_FAULTS])
+{
+    pthread_mutex_lock(&net->lock);
+    memcpy(net->rates, per_million, sizeof net->rates);
+    pthread_mutex_unlock(&net->lock);
+}
+
+void sim_net_block(struct sim_net *net, const struct transport *from, const struct transport *to,
+                   bool blocked)
+{
+    size_t i = 0;
+    pthread_mutex_lock(&net->lock);
+    while (i < net->blocks_count && (net->blocks[i].from != from || net->blocks[i].to != to))
+        i++;
+    if (blocked && i == net->blocks_count) {
+        CHECK(i < SIM_BLOCKS_MAX);
+        net->blocks[net->blocks_count++] = (struct sim_block){ from, to };
+    } else if (!blocked && i < net->blocks_count) {
+        net->blocks[i] = net->blocks[--net->blocks_count];
+        sim_unblock_locked(net);
+    }
     pthread_mutex_unlock(&net->lock);
 }
 

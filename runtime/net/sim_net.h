@@ -15,6 +15,7 @@ struct sim_end {
     uint64_t last_due_us;          /* of what is on its way to this end */
     uint32_t queued;               /* messages on their way to this end */
     bool closed;                   /* sends no more, hears no more */
+    bool untold;                   /* the other end closed, and what tells it was blocked */
 };
 
 struct sim_conn {
@@ -33,6 +34,10 @@ struct sim_endpoint {
     uint64_t peers; /* connections so far: their numbers */
 };
 
+struct sim_block {
+    const struct transport *from, *to;
+};
+
 struct sim_net {
     pthread_mutex_t lock;
     struct sim_net_options options;
@@ -43,6 +48,9 @@ struct sim_net {
     uint64_t faults[SIM_FAULTS];
     enum sim_fault planned;
     uint64_t planned_at;
+    uint32_t rates[SIM_FAULTS]; /* in a million */
+    struct sim_block blocks[SIM_BLOCKS_MAX];
+    size_t blocks_count;
 };
 
 /* ---- under the lock ---- */
@@ -54,6 +62,10 @@ s4_status sim_bind_locked(struct sim_endpoint *endpoint, const char *address,
                           struct diag *diag) MUST_USE;
 s4_status sim_connect_locked(struct sim_endpoint *endpoint, const char *address,
                              uint64_t *peer) MUST_USE;
+bool sim_is_blocked(const struct sim_net *net, const struct sim_endpoint *from,
+                    const struct sim_endpoint *to);
+/* Ends and connections that can be told of and made now. */
+void sim_unblock_locked(struct sim_net *net);
 s4_status sim_send_locked(struct sim_net *net, struct sim_conn *conn, int side,
                           const void *envelope, size_t size, struct block *block) MUST_USE;
 void sim_endpoint_forget(struct sim_endpoint *endpoint);

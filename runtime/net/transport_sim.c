@@ -48,8 +48,11 @@ static s4_status sim_send(struct transport *transport, uint64_t peer, const void
     pthread_mutex_lock(&net->lock);
     struct sim_conn *conn = sim_conn_find(endpoint, peer, &side);
     bool up = conn && conn->ends[!side].endpoint && !conn->ends[0].closed && !conn->ends[1].closed;
-    s4_status status =
-        up ? sim_send_locked(net, conn, !side, envelope, size, block) : S4_UNAVAILABLE;
+    s4_status status = S4_UNAVAILABLE;
+    if (up)
+        status = sim_send_locked(net, conn, !side, envelope, size, block);
+    else if (conn && conn->ends[side].untold && !conn->ends[side].closed)
+        status = S4_OK; /* to nowhere */
     pthread_mutex_unlock(&net->lock);
     return status;
 }

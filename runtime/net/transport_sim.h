@@ -12,6 +12,8 @@
 #include "runtime/net/transport.h"
 
 #define SIM_QUEUE_DEFAULT 1000 /* messages of one connection and direction; then S4_FULL */
+#define SIM_BLOCKS_MAX    64   /* directions that are blocked at one time */
+#define SIM_LATE_MAX_US   8000000u
 
 struct sim_net;
 
@@ -21,6 +23,7 @@ enum sim_fault {
     SIM_DUPLICATE, /* it arrives twice */
     SIM_FLIP,      /* one bit of it is flipped, in either frame */
     SIM_CUT,       /* its connection closes instead */
+    SIM_LATE,      /* it comes late, by up to SIM_LATE_MAX_US, and what is behind it, too */
     SIM_FAULTS
 };
 
@@ -40,6 +43,12 @@ s4_status sim_net_endpoint(struct sim_net *net, struct block_pool *pool,
 
 /* Any thread. A fault for the n-th message that the net carries, counted from 1. */
 void sim_net_plan(struct sim_net *net, enum sim_fault fault, uint64_t message);
+/* Any thread. From now on faults are drawn: so many of each in a million messages. */
+void sim_net_rates(struct sim_net *net, const uint32_t per_million[SIM_FAULTS]);
+/* Any thread. Nothing arrives any more that goes from one to the other: no message, no end of a
+ * connection; and no connection comes up between them. When that is over, ends are told late. */
+void sim_net_block(struct sim_net *net, const struct transport *from, const struct transport *to,
+                   bool blocked);
 uint64_t sim_net_messages(struct sim_net *net);                     /* sent so far */
 uint64_t sim_net_faults(struct sim_net *net, enum sim_fault fault); /* injected so far */
 /* When the next message is due, for a simulated clock; UINT64_MAX: nothing is on its way. */

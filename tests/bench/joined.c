@@ -59,6 +59,7 @@ static void open_net(struct joined *joined, uint32_t number)
         net_create(&options, &joined->net, &diag) != S4_OK ||
         net_bind(joined->net, "tcp://127.0.0.1:*", &diag) != S4_OK)
         die("net", diag.text);
+    net_identify(joined->net, 0, number + 1);
     peers_join(joined->peers, joined->node.engine, joined->net, NULL);
 }
 
@@ -124,7 +125,7 @@ static void connect_to(struct joined *joined, uint32_t number, const char *addre
 {
     uint32_t peer;
     struct diag diag = { 0 };
-    if (net_connect(joined->net, number ? "far" : "near", address, &peer, &diag) != S4_OK)
+    if (net_connect(joined->net, number ? "far" : "near", 0, address, &peer, &diag) != S4_OK)
         die("connect", diag.text);
     peers_route(joined->peers, number, peer);
     CHECK(pthread_create(&joined->stepper, NULL, step, joined) == 0);

@@ -106,7 +106,7 @@ static void on_block(void *user, const struct net_arrival *arrival, struct block
     block_release(block);
 }
 
-static void on_failed(void *user, const char *peer, const struct diag *diag)
+static void on_failed(void *user, const char *peer, uint64_t incarnation, const struct diag *diag)
 {
     fail(peer, diag);
 }
@@ -129,6 +129,7 @@ static struct net *make_net(struct block_pool *pool, const char *name, void *use
         net_create(&options, &net, &diag) != S4_OK ||
         net_bind(net, "tcp://127.0.0.1:*", &diag) != S4_OK)
         fail(name, &diag);
+    net_identify(net, 0, 1);
     return net;
 }
 
@@ -230,7 +231,7 @@ static void send_net(struct child *child, uint64_t blocks)
     struct net *net = make_net(pool, "sender", NULL);
     struct diag diag = { 0 };
     uint32_t peer;
-    if (net_connect(net, "receiver", child->address, &peer, &diag) != S4_OK)
+    if (net_connect(net, "receiver", 0, child->address, &peer, &diag) != S4_OK)
         fail("connect", &diag);
     for (uint64_t sent = 0; sent < blocks;) {
         bool work = net_step(net, 64);

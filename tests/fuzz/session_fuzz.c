@@ -1,9 +1,10 @@
 /* Any bytes as what the other side of a session says and what its user does. The first byte chooses
  * the side; then each step is a byte that says what happens, and its arguments.
  *
- * Whatever comes: no crash, frames are handed up in order and within their credit, a session fails
- * at most once and then is silent, what it says is well-formed (the transport checks it), and every
- * block comes back.
+ * Whatever comes: no crash, frames are handed up in order and within their credit whatever happens
+ * to connections, what was not taken is heard of frames that are held, a connection is given up at
+ * most once and a session fails at most once, and then is silent, what it says is well-formed (the
+ * transport checks it), and every block comes back.
  */
 #include "runtime/base/hash.h"
 #include "runtime/net/session.h"
@@ -27,7 +28,9 @@ struct play {
     struct block_pool *pool;
     struct session *session;
     bool opener;
-    uint64_t serial; /* of what the other side said so far */
+    uint64_t serial, attempt; /* of what the other side said so far */
+    uint64_t notice;
+    bool connected;
     uint64_t next[LANES];
     uint64_t arrived[LANES], returned[LANES];
     bool applied[LANES][FRAMES_MAX + 1];
@@ -61,6 +64,28 @@ static void on_arrived(void *user, struct session *session, const struct session
     block_release(block);
 }
 
+static void on_not_mine(void *user, struct session *session, const struct session_frame *frame,
+                        const struct block *block, uint32_t slot)
+{
+    struct play *play = user;
+    CHECK(play->opener && !play->ended && slot <= UINT16_MAX);
+    CHECK(frame->frame > 0 && frame->lane < LANES && block->used > 0 && block->used % 8 == 0);
+}
+
+static void on_broken(void *user, struct session *session, const char *reason)
+{
+    struct play *play = user;
+    CHECK(play->connected && !play->ended && reason[0]);
+    play->connected = false;
+    for (const char *c = reason; *c; c++)
+        CHECK(*c >= ' ' && *c <= '~');
+}
+
+static void on_unheard(void *user, struct session *session, bool heard)
+{
+    CHECK(session_is_unheard(session) != heard);
+}
+
 static void on_closed(void *user, struct session *session)
 {
     struct play *play = user;
@@ -78,6 +103,9 @@ static void on_failed(void *user, struct session *session, const struct diag *di
 static const struct session_upcalls upcalls = {
     .opened = on_opened,
     .arrived = on_arrived,
+    .not_mine = on_not_mine,
+    .broken = on_broken,
+    .unheard = on_unheard,
     .closed = on_closed,
     .failed = on_failed,
 };
@@ -121,11 +149,28 @@ static void hear_envelope(struct play *play)
     static char names[][12] = { "carl", "", "a b\x1b[2J", "words" };
     Envelope envelope = S4__WIRE__ENVELOPE__INIT;
     unsigned odd = take(&play->input), lane = take(&play->input) % (LANES + (odd == 1));
-    envelope.type = (S4__Wire__Envelope__Type)(1 + take(&play->input) % (7 + (odd == 2)));
+    envelope.type = (S4__Wire__Envelope__Type)(1 + take(&play->input) % (9 + (odd == 2)));
     struct block *block =
         (envelope.type == TYPE(DATA)) != (odd == 3) ? make_block(play, 1 + odd % 5) : NULL;
     envelope.has_version = envelope.has_session = envelope.has_serial = true;
-    envelope.version = odd == 4 ? 2 : 1;
+    envelope.version = ENVELOPE_VERSION + (odd == 4);
+    envelope.has_incarnation = envelope.has_cluster = envelope.has_count = odd != 20;
+    envelope.incarnation = odd == 21 ? 0 : 30;
+    envelope.cluster = odd == 22;
+    envelope.count = envelope.type == TYPE(WELCOME) ? take(&play->input) : 0;
+    envelope.has_attempt = envelope.has_resumes = envelope.has_notice = envelope.has_slot = true;
+    envelope.attempt = 1;
+    envelope.slot = odd == 23 ? 70000 : lane;
+    envelope.notice = odd == 24 ? take(&play->input) : play->notice;
+    if (envelope.type == TYPE(NOT_MINE))
+        envelope.notice = ++play->notice;
+    uint64_t lanes[ENVELOPE_LANE_SIZE * LANES];
+    if (envelope.type == TYPE(LANES)) {
+        envelope.lanes = lanes;
+        envelope.n_lanes = odd == 25 ? 3 : ENVELOPE_LANE_SIZE * (1 + take(&play->input) % LANES);
+        for (size_t i = 0; i < envelope.n_lanes; i++)
+            lanes[i] = i % ENVELOPE_LANE_SIZE == 0 ? i / ENVELOPE_LANE_SIZE : take(&play->input);
+    }
     envelope.session = odd == 5 ? 41 : 42;
     envelope.serial = odd == 6 ? take(&play->input) : ++play->serial;
     envelope.has_lane = envelope.has_frame = odd != 7;
@@ -142,6 +187,7 @@ static void hear_envelope(struct play *play)
     envelope.bytes = block && odd != 14 ? block->used : take(&play->input);
     envelope.checksum = block ? hash_bytes(block->data, block->used) ^ (odd == 15) : 0;
     envelope.reason = odd >= 16 && odd < 20 ? names[odd - 16] : NULL;
+    envelope.has_again = envelope.again = odd == 16 || odd == 19;
     char bytes[TRANSPORT_ENVELOPE_MAX];
     size_t size = envelope_pack(&envelope, bytes);
     session_receive(play->session, bytes, size, block);
@@ -160,6 +206,46 @@ static void settle(struct play *play, bool credit)
         play->applied[lane][frame] = true;
         session_applied(play->session, lane, frame);
     }
+}
+
+/* A connection of the opener comes up, or a HELLO that is as it has to be. */
+static void make_connection(struct play *play)
+{
+    if (session_is_over(play->session))
+        return;
+    play->serial = 0;
+    play->connected = true;
+    if (play->opener) {
+        session_connected(play->session, FAKE_PEER);
+        return;
+    }
+    char node[] = "carl";
+    Envelope hello = S4__WIRE__ENVELOPE__INIT;
+    hello.type = TYPE(HELLO);
+    hello.node = node;
+    hello.session = 42;
+    hello.incarnation = 30;
+    hello.attempt = ++play->attempt;
+    hello.notice = take(&play->input) % 4 ? play->notice : take(&play->input);
+    play->notice = hello.notice;
+    play->serial = 1;
+    CHECK(session_is_newer(play->session, &hello));
+    session_greeted(play->session, FAKE_PEER, &hello);
+}
+
+static void lose_connection(struct play *play)
+{
+    play->connected = false;
+    session_disconnected(play->session);
+}
+
+static void not_take(struct play *play)
+{
+    unsigned lane = take(&play->input) % LANES;
+    uint64_t frame = play->arrived[lane];
+    if (play->opener || frame == 0 || frame > FRAMES_MAX || play->applied[lane][frame])
+        return;
+    session_not_mine(play->session, lane, frame, take(&play->input));
 }
 
 static void use(struct play *play)
@@ -183,7 +269,7 @@ static void use(struct play *play)
 
 static void play_step(struct play *play)
 {
-    switch (take(&play->input) % 12) {
+    switch (take(&play->input) % 16) {
     case 0:
         hear_bytes(play, false);
         break;
@@ -209,11 +295,22 @@ static void play_step(struct play *play)
     case 7:
         play->fake.status = play->fake.status == S4_OK ? S4_FULL : S4_OK;
         break;
+    case 8:
+        make_connection(play);
+        break;
+    case 9:
+        lose_connection(play);
+        break;
+    case 10:
+        not_take(play);
+        break;
     default:
         hear_envelope(play);
         break;
     }
 }
+
+static struct self dora = { .name = "dora", .incarnation = 70 };
 
 static void play_open(struct play *play)
 {
@@ -228,14 +325,14 @@ static void play_open(struct play *play)
         .opener = play->opener,
         .transport = &play->fake.transport,
         .clock = &play->clock.clock,
-        .node = "dora",
+        .self = &dora,
         .number = play->opener ? 42 : 0,
         .window = WINDOW,
         .upcalls = &upcalls,
         .user = play,
     };
     CHECK(session_create(&options, &play->session) == S4_OK);
-    session_connected(play->session, FAKE_PEER);
+    make_connection(play);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -246,8 +343,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         play_step(&play);
         CHECK(play.ended == session_is_over(play.session));
     }
-    session_disconnected(play.session, "the end");
-    CHECK(play.ended == 1);
+    session_cut(play.session, "the end");
+    CHECK(session_is_over(play.session) && !session_step(play.session));
     session_destroy(play.session);
     CHECK(block_pool_bytes(play.pool) == 0);
     return 0;

@@ -45,6 +45,7 @@ static void open_net(struct pair *pair, int i, uint64_t seed)
     const char *where = pair->sim                ? names[i]
                         : pair->kind == ENDS_TCP ? "tcp://127.0.0.1:*"
                                                  : "ipc://*";
+    net_identify(pair->nets[i], 0, (uint64_t)i + 1);
     ck_assert_msg(net_bind(pair->nets[i], where, &diag) == S4_OK, "%s", diag.text);
 }
 
@@ -54,9 +55,9 @@ static void connect_nets(struct pair *pair)
     struct engine *engines[2] = { pair->rigs[0].engine, pair->rigs[1].engine };
     for (int i = 0; i < 2; i++) {
         uint32_t peer;
-        ck_assert_msg(net_connect(pair->nets[i], NULL, net_address(pair->nets[!i]), &peer, &diag) ==
-                          S4_OK,
-                      "%s", diag.text);
+        ck_assert_msg(
+            net_connect(pair->nets[i], NULL, 0, net_address(pair->nets[!i]), &peer, &diag) == S4_OK,
+            "%s", diag.text);
         peers_join(pair->peers[i], engines[i], pair->nets[i], engines);
         peers_route(pair->peers[i], (uint32_t)!i, peer);
     }

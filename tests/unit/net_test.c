@@ -64,26 +64,31 @@ START_TEST(options_are_checked)
     options.window = LANE_WINDOW_MAX + 1;
     ck_assert_int_eq(net_create(&options, &net, &diag), S4_RANGE);
     options.window = LANE_WINDOW_MAX;
+    options.unheard_us = NET_UNHEARD_MIN_US - 1;
+    ck_assert_int_eq(net_create(&options, &net, &diag), S4_RANGE);
+    options.unheard_us = NET_UNHEARD_MIN_US;
     mem_fail_after(0);
     ck_assert_int_eq(net_create(&options, &net, &diag), S4_NO_MEMORY);
     mem_fail_after(-1);
     ck_assert_ptr_null(net);
     ck_assert_int_eq(net_create(&options, &net, &diag), S4_OK);
+    ck_assert_int_eq(net_connect(net, "b", 0, "nowhere", &peer, &diag), S4_STATE);
+    net_identify(net, 1, 2);
     for (int tries = 0;; tries++) {
         mem_fail_after(tries);
-        s4_status status = net_connect(net, "b", "nowhere", &peer, &diag);
+        s4_status status = net_connect(net, "b", 0, "nowhere", &peer, &diag);
         mem_fail_after(-1);
         if (status == S4_OK)
             break;
         ck_assert_int_eq(status, S4_NO_MEMORY);
     }
     for (unsigned i = 1; i <= NET_PEERS_MAX; i++)
-        ck_assert_int_eq(net_connect(net, "b", "nowhere", &peer, &diag),
+        ck_assert_int_eq(net_connect(net, "b", 0, "nowhere", &peer, &diag),
                          i < NET_PEERS_MAX ? S4_OK : S4_FULL);
     ck_assert_uint_eq(peer, NET_PEERS_MAX - 1);
     net_close(net);
     ck_assert(net_is_closed(net));
-    ck_assert_int_eq(net_connect(net, "b", "nowhere", &peer, &diag), S4_STATE);
+    ck_assert_int_eq(net_connect(net, "b", 0, "nowhere", &peer, &diag), S4_STATE);
     net_destroy(net);
     ends.transports[0] = NULL;
     ends_close(&ends);

@@ -115,7 +115,8 @@ static void run_fault(enum sim_fault fault, struct heard heard[2])
 START_TEST(faults_are_what_they_say)
 {
     static const size_t counts[] = {
-        [SIM_NO_FAULT] = 10, [SIM_DROP] = 9, [SIM_DUPLICATE] = 11, [SIM_FLIP] = 10, [SIM_CUT] = 4
+        [SIM_NO_FAULT] = 10, [SIM_DROP] = 9, [SIM_DUPLICATE] = 11,
+        [SIM_FLIP] = 10,     [SIM_CUT] = 4,  [SIM_LATE] = 10,
     };
     for (int fault = SIM_NO_FAULT; fault < SIM_FAULTS; fault++) {
         struct heard heard[2];
@@ -125,6 +126,52 @@ START_TEST(faults_are_what_they_say)
         ck_assert_int_eq(heard[0].closed, fault == SIM_CUT);
         ck_assert_int_eq(heard[1].closed, fault == SIM_CUT);
     }
+}
+END_TEST
+
+static void blocked_steps(struct ends *ends)
+{
+    for (int i = 0; i < 20; i++) {
+        transport_step(ends->transports[0], 10);
+        transport_step(ends->transports[1], 10);
+        ends_idle(ends, 0);
+    }
+}
+
+/* One way only: what goes the other way arrives. Ends and connections come when it is over. */
+START_TEST(blocked_directions_are_silent)
+{
+    struct ends ends;
+    struct heard heard[2] = { 0 };
+    struct diag diag;
+    uint64_t peer, later;
+    ends_open(&ends, ENDS_SIM, 5, 0);
+    for (int i = 0; i < 2; i++)
+        transport_attach(ends.transports[i], &hear_upcalls, &heard[i]);
+    ck_assert_int_eq(transport_bind(ends.transports[1], "b", &diag), S4_OK);
+    ck_assert_int_eq(transport_connect(ends.transports[0], "b", &peer, &diag), S4_OK);
+    blocked_steps(&ends);
+    uint64_t other = heard[1].peer;
+    ck_assert_uint_ne(other, 0);
+    sim_net_block(ends.sim, ends.transports[0], ends.transports[1], true);
+    ck_assert_int_eq(transport_send(ends.transports[0], peer, "there", 5, NULL), S4_OK);
+    ck_assert_int_eq(transport_send(ends.transports[1], other, "back", 5, NULL), S4_OK);
+    ck_assert_int_eq(transport_connect(ends.transports[0], "b", &later, &diag), S4_OK);
+    blocked_steps(&ends);
+    ck_assert_uint_eq(heard[0].count, 1);
+    ck_assert_uint_eq(heard[1].count, 0);
+    ck_assert_uint_eq(heard[0].peer, peer);
+    transport_disconnect(ends.transports[0], peer);
+    blocked_steps(&ends);
+    ck_assert_int_eq(heard[1].closed, 0);
+    ck_assert_int_eq(transport_send(ends.transports[1], other, "lost", 5, NULL), S4_OK);
+    sim_net_block(ends.sim, ends.transports[0], ends.transports[1], false);
+    blocked_steps(&ends);
+    ck_assert_int_eq(heard[1].closed, 1);
+    ck_assert_uint_eq(heard[0].count, 1);
+    ck_assert_uint_eq(heard[0].peer, later);
+    ck_assert_int_eq(transport_send(ends.transports[1], other, "gone", 5, NULL), S4_UNAVAILABLE);
+    ends_close(&ends);
 }
 END_TEST
 
@@ -170,6 +217,7 @@ Suite *suite_build(void)
     suite_add(suite, "wake", inproc_waits_and_wakes, 30);
     suite_add(suite, "threads", inproc_serves_two_threads, 30);
     suite_add(suite, "faults", faults_are_what_they_say, 30);
+    suite_add(suite, "blocked", blocked_directions_are_silent, 10);
     suite_add(suite, "overtake", connections_overtake_each_other, 30);
     return suite;
 }
