@@ -279,7 +279,8 @@ static s4_status check_options(const struct cluster_options *options, struct dia
         return diag_set(diag, S4_INVALID, "%u workers, wanted 1 to %d", node->workers,
                         MAP_WORKERS_MAX);
     if (node->address[0] == 0 || !map_text_valid(node->address, MAP_ADDRESS_MAX) ||
-        node->release[0] == 0 || !map_text_valid(node->release, MAP_RELEASE_MAX) ||
+        !map_text_valid(node->clients, MAP_ADDRESS_MAX) || node->release[0] == 0 ||
+        !map_text_valid(node->release, MAP_RELEASE_MAX) ||
         !map_text_valid(node->key, MAP_RELEASE_MAX))
         return diag_set(diag, S4_INVALID, "an address, a release or a key that is none");
     return S4_OK;

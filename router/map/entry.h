@@ -44,7 +44,8 @@ struct entry_move {
 /* A node that lives. */
 struct entry_node {
     char name[MAP_NAME_MAX + 1];
-    char address[MAP_ADDRESS_MAX + 1];
+    char address[MAP_ADDRESS_MAX + 1]; /* where other nodes reach it */
+    char clients[MAP_ADDRESS_MAX + 1]; /* where clients do; "": nowhere */
     char release[MAP_RELEASE_MAX + 1];
     char key[MAP_RELEASE_MAX + 1]; /* "": none */
     uint64_t cluster;

@@ -232,6 +232,7 @@ s4_status entry_node_pack(const struct entry_node *node, struct buffer *out)
     message.workers = node->workers;
     message.release = borrow(node->release);
     message.key = node->key[0] ? borrow(node->key) : NULL;
+    message.clients = node->clients[0] ? borrow(node->clients) : NULL;
     message.has_standby = true;
     message.standby = node->standby;
     put_reports(node, &packing, &message);
@@ -252,6 +253,7 @@ static s4_status take_identity(const S4__Cluster__Node *from, struct entry_node 
     TAKE_TEXT(from->address, MAP_ADDRESS_MAX, node->address, "an address", diag);
     TAKE_TEXT(from->release, MAP_RELEASE_MAX, node->release, "a release", diag);
     TAKE_TEXT(from->key, MAP_RELEASE_MAX, node->key, "a key", diag);
+    TAKE_TEXT(from->clients, MAP_ADDRESS_MAX, node->clients, "an address for clients", diag);
     node->cluster = from->cluster;
     node->incarnation = from->incarnation;
     node->workers = from->workers;

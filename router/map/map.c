@@ -96,9 +96,10 @@ uint32_t map_moving(const struct map *map)
 static bool member_same(const struct map_member *a, const struct map_member *b)
 {
     return strcmp(a->name, b->name) == 0 && strcmp(a->address, b->address) == 0 &&
-           strcmp(a->release, b->release) == 0 && strcmp(a->key, b->key) == 0 &&
-           strcmp(a->why, b->why) == 0 && a->incarnation == b->incarnation &&
-           a->since == b->since && a->workers == b->workers && a->state == b->state;
+           strcmp(a->clients, b->clients) == 0 && strcmp(a->release, b->release) == 0 &&
+           strcmp(a->key, b->key) == 0 && strcmp(a->why, b->why) == 0 &&
+           a->incarnation == b->incarnation && a->since == b->since && a->workers == b->workers &&
+           a->state == b->state;
 }
 
 static bool app_same(const struct map_app *a, const struct map_app *b)

@@ -39,8 +39,9 @@ enum map_state {
 };
 
 struct map_member {
-    char name[MAP_NAME_MAX + 1]; /* "": nobody has this index */
-    char address[MAP_ADDRESS_MAX + 1];
+    char name[MAP_NAME_MAX + 1];       /* "": nobody has this index */
+    char address[MAP_ADDRESS_MAX + 1]; /* where other nodes reach it */
+    char clients[MAP_ADDRESS_MAX + 1]; /* where clients do; "": nowhere */
     char release[MAP_RELEASE_MAX + 1];
     char key[MAP_RELEASE_MAX + 1]; /* "": none */
     char why[MAP_WHY_MAX + 1];     /* what makes it unfit; else "" */

@@ -9,7 +9,8 @@ static s4_status check_texts(const struct map_member *member, struct diag *diag)
     if (!map_name_valid(member->name))
         return BAD(diag, "a member's name that is none");
     if (member->address[0] == 0 || !map_text_valid(member->address, MAP_ADDRESS_MAX) ||
-        member->release[0] == 0 || !map_text_valid(member->release, MAP_RELEASE_MAX) ||
+        !map_text_valid(member->clients, MAP_ADDRESS_MAX) || member->release[0] == 0 ||
+        !map_text_valid(member->release, MAP_RELEASE_MAX) ||
         !map_text_valid(member->key, MAP_RELEASE_MAX) || !map_text_valid(member->why, MAP_WHY_MAX))
         return BAD(diag, "member %s: an address, a release, a key or a reason that is none",
                    member->name);

@@ -59,6 +59,7 @@ static void put_members(struct packing *packing, const struct map *map)
         to->release = borrow(from->release);
         to->since = from->since;
         to->key = borrow_optional(from->key);
+        to->clients = borrow_optional(from->clients);
         to->why = borrow_optional(from->why);
     }
     packing->message.members = packing->member_at;
@@ -154,6 +155,7 @@ static s4_status take_member(struct map *map, const Member *from, struct diag *d
     TRY(map_text_take(from->address, MAP_ADDRESS_MAX, to->address, "an address", diag));
     TRY(map_text_take(from->release, MAP_RELEASE_MAX, to->release, "a release", diag));
     TRY(map_text_take(from->key, MAP_RELEASE_MAX, to->key, "a key", diag));
+    TRY(map_text_take(from->clients, MAP_ADDRESS_MAX, to->clients, "an address for clients", diag));
     TRY(map_text_take(from->why, MAP_WHY_MAX, to->why, "a reason", diag));
     to->incarnation = from->incarnation;
     to->since = from->since;

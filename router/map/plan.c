@@ -114,6 +114,7 @@ static void join(struct plan *plan)
         struct map_member *member = &plan->next->members[index];
         memcpy(member->name, node->name, sizeof member->name);
         memcpy(member->address, node->address, sizeof member->address);
+        memcpy(member->clients, node->clients, sizeof member->clients);
         memcpy(member->release, node->release, sizeof member->release);
         memcpy(member->key, node->key, sizeof member->key);
         member->incarnation = node->incarnation;

@@ -23,6 +23,7 @@ static void add_member(struct map *map, uint32_t index, uint32_t workers)
     };
     snprintf(member->name, sizeof member->name, "node-%u", index);
     snprintf(member->address, sizeof member->address, "tcp://10.0.0.%u:7000", index);
+    snprintf(member->clients, sizeof member->clients, "tcp://10.0.0.%u:7001", index);
     snprintf(member->release, sizeof member->release, "0.1.0");
 }
 
@@ -119,6 +120,7 @@ START_TEST(the_largest_map_fits)
         snprintf(map->members[i].name, 4, "%03u", i);
         map->members[i].name[3] = 'm';
         put_text(map->members[i].address, MAP_ADDRESS_MAX, 'a');
+        put_text(map->members[i].clients, MAP_ADDRESS_MAX, 'c');
         put_text(map->members[i].release, MAP_RELEASE_MAX, 'r');
         put_text(map->members[i].key, MAP_RELEASE_MAX, 'k');
         put_text(map->members[i].why, MAP_WHY_MAX, 'w');
@@ -364,6 +366,7 @@ static void sample_node(struct entry_node *node)
     *node = (struct entry_node){ .cluster = 42, .incarnation = 9, .workers = 2, .standby = true };
     snprintf(node->name, sizeof node->name, "a");
     snprintf(node->address, sizeof node->address, "tcp://127.0.0.1:7000");
+    snprintf(node->clients, sizeof node->clients, "ipc:///run/s4/control");
     snprintf(node->release, sizeof node->release, "0.1.0");
     snprintf(node->key, sizeof node->key, "key");
     ck_assert_int_eq(entry_report_app(node, "words", 5, ENTRY_CHECKED, NULL), S4_OK);
@@ -382,6 +385,7 @@ START_TEST(a_node_entry_comes_back)
     ck_assert_int_eq(entry_node_unpack(bytes.data, bytes.size, &read, &diag), S4_OK);
     ck_assert_str_eq(read.name, "a");
     ck_assert_str_eq(read.address, "tcp://127.0.0.1:7000");
+    ck_assert_str_eq(read.clients, "ipc:///run/s4/control");
     ck_assert_str_eq(read.key, "key");
     ck_assert(read.cluster == 42 && read.incarnation == 9 && read.workers == 2 && read.standby);
     ck_assert(read.n_apps == 2 && read.n_moves == 1);
