@@ -48,6 +48,7 @@ uint64_t command_duration_us(const struct argp_state *state, const char *option,
                              const char *text); /* 100ms, 2.5s, 3m, 1h */
 
 int command_check(int argc, char **argv);
+int command_cluster(int argc, char **argv);
 int command_deploy(int argc, char **argv);
 int command_drain(int argc, char **argv);
 int command_help(int argc, char **argv);

@@ -43,6 +43,7 @@ struct inject {
     uint64_t accepted, shed, unacknowledged, duplicates;
     s4_status failed; /* the first failure of a batch */
     struct diag diag;
+    struct diag doubt; /* of the first batch that was taken or not; the others go on */
     uint64_t shown_us;
 };
 
@@ -136,7 +137,9 @@ static void done(void *user, const s4_injected *result)
         inject->shed += sent->events;
     } else {
         inject->unacknowledged += sent->events;
-        if (inject->failed == S4_OK) {
+        if (result->status == S4_IN_DOUBT) {
+            diag_set(&inject->doubt, result->status, "%s", result->message);
+        } else if (inject->failed == S4_OK) {
             inject->failed = result->status;
             diag_set(&inject->diag, result->status, "%s", result->message);
         }
@@ -299,6 +302,10 @@ static s4_status inject_all(struct inject *inject, s4_client *client)
         return inject->failed;
     if (finished != S4_OK)
         return diag_set(&inject->diag, finished, "%s", s4_client_message(client));
+    if (status == S4_END && inject->doubt.code != S4_OK) {
+        inject->diag = inject->doubt;
+        return inject->doubt.code;
+    }
     return status == S4_END ? S4_OK : status;
 }
 

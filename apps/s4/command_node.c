@@ -5,11 +5,14 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "apps/s4/cluster_flags.h"
 #include "apps/s4/command.h"
 #include "apps/s4/crash.h"
 #include "apps/s4/ending.h"
 #include "apps/s4/engine_flags.h"
 #include "apps/s4/node.h"
+#include "apps/s4/node_cluster.h"
+#include "apps/s4/node_relay.h"
 #include "apps/s4/say.h"
 #include "runtime/base/mem.h"
 #include "runtime/net/address.h"
@@ -22,6 +25,7 @@ struct settings {
     const char *dir;
     const char *listen;
     struct engine_options options;
+    struct member_options membership;
 };
 
 static void check_listen(const struct argp_state *state, const char *listen)
@@ -35,12 +39,60 @@ static void check_listen(const struct argp_state *state, const char *listen)
                       listen);
 }
 
+enum { OPT_CLUSTER = 0x100, OPT_NAME, OPT_ADDRESS, OPT_STANDBY };
+
+/* The machine's name, and the process where there may be several nodes on it. */
+static const char *default_name(void)
+{
+    static char name[MAP_NAME_MAX + 1];
+    char host[48] = "node";
+    if (gethostname(host, sizeof host - 1) == 0)
+        host[strcspn(host, ".")] = '\0';
+    snprintf(name, sizeof name, "%.40s-%ld", host, (long)getpid());
+    return name;
+}
+
+static void check_membership(const struct argp_state *state, struct settings *settings)
+{
+    struct member_options *membership = &settings->membership;
+    if (!membership->cluster) {
+        if (membership->name || membership->address || membership->standby ||
+            membership->service.zk || membership->service.shared)
+            command_usage(state, "--name, --address, --standby, --zk and --shared are about a "
+                                 "cluster: which one? (--cluster)");
+        return;
+    }
+    if (settings->options.slots)
+        command_usage(state, "--slots: a cluster's number of slots was given when it was created");
+    cluster_flags_default(&membership->service);
+    if (!membership->name)
+        membership->name = default_name();
+    if (!membership->address)
+        membership->address = "tcp://127.0.0.1:*";
+    if (!map_name_valid(membership->name))
+        command_usage(state, "--name %s: wanted 1 to %d letters, digits, '.', '_' or '-'",
+                      membership->name, MAP_NAME_MAX);
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct settings *settings = state->input;
     switch (key) {
     case 'd':
         settings->dir = arg;
+        return 0;
+    case OPT_CLUSTER:
+        settings->membership.cluster = arg;
+        return 0;
+    case OPT_NAME:
+        settings->membership.name = arg;
+        return 0;
+    case OPT_ADDRESS:
+        check_listen(state, arg);
+        settings->membership.address = arg;
+        return 0;
+    case OPT_STANDBY:
+        settings->membership.standby = true;
         return 0;
     case 'l':
         check_listen(state, arg);
@@ -50,8 +102,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         command_usage(state, "'%s' is too much", arg);
     case ARGP_KEY_END:
         engine_flags_check(state, &settings->options);
+        check_membership(state, settings);
         return 0;
     default:
+        if (cluster_flags_parse(key, arg, state, &settings->membership.service) == 0)
+            return 0;
         return engine_flags_parse(key, arg, state, &settings->options);
     }
 }
@@ -76,7 +131,6 @@ static int open_wakers(struct node *node)
 static int start_engine(struct node *node)
 {
     struct diag diag = { 0 };
-    alarms_init(&node->alarms, node->wake);
     node->options.threads = true;
     node->options.log = &say_log;
     node->options.alarm = alarms_raise;
@@ -140,7 +194,7 @@ static void take_signal(struct node *node)
     node->stopped_by_signal = true;
     say_note("draining; once more stops at once");
     if (node->stop == NODE_RUNS)
-        node->stop = NODE_ENDS_SOURCES;
+        node->stop = NODE_LEAVES;
 }
 
 static void take_alarms(struct node *node)
@@ -180,6 +234,11 @@ static bool is_drained(struct node *node)
 static void step_stop(struct node *node)
 {
     struct diag diag = { 0 };
+    if (node->stop == NODE_LEAVES) {
+        if (node->member && !cluster_node_leave(node))
+            return;
+        node->stop = NODE_ENDS_SOURCES;
+    }
     if (node->stop == NODE_ENDS_SOURCES) {
         engine_feed_cancel(node->engine, NULL);
         if (node_sources_open(node, NULL))
@@ -199,16 +258,21 @@ static long patience_ms(const struct node *node)
 {
     if (node->n_held_back)
         return NODE_RETRY_MS;
+    if (node->stop == NODE_LEAVES)
+        return NODE_RETRY_MS;
     return node->n_requests || node->n_tails ? NODE_SIGN_US / 2000 : -1;
 }
 
 static int run(struct node *node)
 {
     while (node->stop != NODE_ENDED) {
-        zmq_pollitem_t items[] = { { .socket = node->socket, .events = ZMQ_POLLIN },
-                                   { .fd = node->wake, .events = ZMQ_POLLIN },
-                                   { .fd = node->signals, .events = ZMQ_POLLIN } };
-        int ready = zmq_poll(items, ARRAY_LEN(items), patience_ms(node));
+        zmq_pollitem_t items[3 + MAP_MEMBERS_MAX] = {
+            { .socket = node->socket, .events = ZMQ_POLLIN },
+            { .fd = node->wake, .events = ZMQ_POLLIN },
+            { .fd = node->signals, .events = ZMQ_POLLIN }
+        };
+        int n = 3 + (int)relay_sockets(node, items + 3);
+        int ready = zmq_poll(items, n, patience_ms(node));
         eventfd_t count;
         if (ready > 0 && items[1].revents)
             eventfd_read(node->wake, &count);
@@ -216,6 +280,8 @@ static int run(struct node *node)
             take_signal(node);
         if (ready > 0 && items[0].revents)
             take_messages(node);
+        if (node->member)
+            cluster_node_step(node);
         take_done(node);
         if (node->n_held_back)
             node_try_again(node);
@@ -250,6 +316,7 @@ static void stop_threads(void *arg)
 {
     struct node *node = arg;
     node_jobs_stop(node);
+    cluster_node_stop(node);
     engine_stop(node->engine);
 }
 
@@ -298,17 +365,39 @@ static void end(struct node *node)
 static int serve(struct node *node)
 {
     int code = open_wakers(node);
+    alarms_init(&node->alarms, node->wake);
+    if (code == EXIT_DONE)
+        code = node_bind(node);
+    if (code == EXIT_DONE && node->membership.cluster)
+        code = cluster_node_join(node);
     if (code == EXIT_DONE)
         code = start_engine(node);
-    if (code == EXIT_DONE) {
+    if (code == EXIT_DONE && node->member)
+        code = cluster_node_start(node);
+    if (node->engine) {
         node_jobs_start(node);
-        code = node_bind(node);
+        if (code == EXIT_DONE)
+            code = node_ready(node);
         if (code == EXIT_DONE)
             code = run(node);
         end(node);
     }
+    cluster_node_release(node);
     engine_destroy(node->engine);
+    cluster_node_destroy(node);
     return code;
+}
+
+/* As it was started, for when it starts anew: the words of the command are one in `argv`. */
+static char **program_of(char **argv)
+{
+    static char words[][5] = { "s4", "node" };
+    static char *again[256] = { words[0], words[1] };
+    size_t n = 2;
+    for (char **word = argv + 1; *word && n < ARRAY_LEN(again) - 1; word++)
+        again[n++] = *word;
+    again[n] = NULL;
+    return again;
 }
 
 int command_node(int argc, char **argv)
@@ -320,6 +409,12 @@ int command_node(int argc, char **argv)
           1 },
         { "listen", 'l', "tcp://127.0.0.1:PORT", 0,
           "Listen on TCP too, on the loopback; * is any free port", 1 },
+        { "cluster", OPT_CLUSTER, "NAME", 0, "Be a node of this cluster (s4 cluster create)", 2 },
+        { "name", OPT_NAME, "NAME", 0, "Its name there (default: the machine's, and a number)", 2 },
+        { "address", OPT_ADDRESS, "tcp://127.0.0.1:PORT", 0,
+          "Where the other nodes reach it (default: any free port)", 2 },
+        { "standby", OPT_STANDBY, 0, 0, "Take slots only when another node fails", 2 },
+        CLUSTER_FLAGS,
         ENGINE_FLAGS,
         { 0 }
     };
@@ -347,6 +442,8 @@ int command_node(int argc, char **argv)
         return EXIT_USAGE;
     }
     node->options = settings.options;
+    node->membership = settings.membership;
+    node->membership.user = program_of(argv);
     node->listen = settings.listen;
     node->lock_fd = -1;
     crash_install();

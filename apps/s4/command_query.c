@@ -13,7 +13,7 @@ struct query {
     bool fresh;
 };
 
-enum { OPT_PREFIX = 0x100, OPT_TOP, OPT_BY, OPT_LIMIT, OPT_COUNT, OPT_FRESH };
+enum { OPT_PREFIX = 0x100, OPT_TOP, OPT_BY, OPT_LIMIT, OPT_COUNT, OPT_FRESH, OPT_STALE };
 
 /* What goes with an output, and what with a prototype. */
 static void check_target(const struct argp_state *state, const struct query *query)
@@ -27,6 +27,8 @@ static void check_target(const struct argp_state *state, const struct query *que
                                  "APP.OUTPUT");
         if (!what->key == !query->count)
             command_usage(state, "a prototype takes --key or --count");
+        if (what->stale && query->count)
+            command_usage(state, "--stale does not go with --count");
     } else {
         if (query->count)
             command_usage(state, "--count asks a prototype, APP/PROTOTYPE");
@@ -64,6 +66,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case OPT_FRESH:
         query->fresh = true;
+        return 0;
+    case OPT_STALE:
+        query->what.stale = true;
         return 0;
     case 'j':
         query->json = true;
@@ -123,8 +128,8 @@ static int ask(struct query *query, s4_client *client)
     query->what.output = query->target.part;
     query->what.text = text;
     if (query->target.between == '/')
-        status = s4_client_ask(client, query->target.app, query->target.part, query->what.key, text,
-                               &rows);
+        status = (query->what.stale ? s4_client_ask_stale : s4_client_ask)(
+            client, query->target.app, query->target.part, query->what.key, text, &rows);
     else
         status = s4_client_query(client, &query->what, &rows);
     if (status != S4_OK)
@@ -147,6 +152,9 @@ int command_query(int argc, char **argv)
         { "limit", OPT_LIMIT, "N", 0, "At most N rows (default: 100000)", 0 },
         { "count", OPT_COUNT, 0, 0, "How many instances of a prototype live", 0 },
         { "fresh", OPT_FRESH, 0, 0, "Per partition, the time up to which it is applied", 0 },
+        { "stale", OPT_STALE, 0, 0,
+          "Also from nodes that have lost touch with their cluster: others may own their slots",
+          0 },
         { "json", 'j', 0, 0, "Print JSON, an object per row", 0 },
         REMOTE_OPTIONS,
         { 0 }
@@ -158,7 +166,7 @@ int command_query(int argc, char **argv)
         .doc = "Read an output of an app, or ask the living instance of a key through its query "
                "callback; an instance is never made. The output dead_letters has the events whose "
                "handlers failed. Each partition is seen between two of its events; there is no "
-               "common moment across partitions."
+               "common moment across partitions. In a cluster any node answers for all."
                "\vExample:\n  s4 query hello.counts --top 10 --by n\n"
                "  s4 query hello/counters --key be\n\n" //
         EXIT_TEXT_USUAL EXIT_TEXT_NOT_FOUND EXIT_TEXT_NO_NODE ".",

@@ -35,6 +35,7 @@ static inline int exit_of(s4_status status)
         return EXIT_PAUSED;
     case S4_UNAVAILABLE:
     case S4_PROTOCOL:
+    case S4_IN_DOUBT:
         return EXIT_NO_NODE;
     default:
         return EXIT_FAILED;

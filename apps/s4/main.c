@@ -21,6 +21,7 @@ const struct command commands[] = {
     { "query", "read an output, or ask an instance", command_query },
     { "tail", "follow an output", command_tail },
     { "status", "show what a node does", command_status },
+    { "cluster", "create a cluster of nodes", command_cluster },
     { "drain", "wait until nothing is in flight", command_drain },
     { "stop", "drain a node and end it", command_stop },
     { "keygen", "make a key pair of a node or a client", command_keygen },

@@ -19,7 +19,9 @@
 #include <zmq.h>
 
 #include "apps/s4/alarms.h"
+#include "apps/s4/bundles.h"
 #include "apps/s4/input.h"
+#include "apps/s4/member.h"
 #include "pe/host/engine.h"
 #include "router/client/control.h"
 #include "router/client/endpoint.h"
@@ -32,11 +34,14 @@
 
 struct node;
 struct node_tail;
+struct fan;
+struct relay;
 
 /* A deployed app. */
 struct node_app {
     struct bundle *bundle;   /* held; NULL: this place is free */
     atomic_bool source_open; /* cleared by the engine's upcall */
+    bool source_here;        /* it was started on this node */
     bool closing;            /* is being undeployed: nothing is asked of it any more */
     struct node *node;
 };
@@ -77,6 +82,12 @@ struct request {
     struct plugin *plugin;
 
     struct node_tail *tail; /* of a request about one */
+    struct fan *fan;        /* other nodes are asked, too; owned */
+    uint32_t n_calls;       /* other nodes' answers outstanding */
+    uint64_t deployment;    /* deploy in a cluster: its number; 0: not asked for yet */
+    bool in_cluster;        /* waits for a map that answers it */
+    bool waits_to_serve;    /* for its app, which is about to run, or for the asking node's map */
+    bool asked_cluster;     /* the cluster's answer is outstanding */
 
     struct request *job_next;
 };
@@ -90,12 +101,13 @@ struct node_jobs {
     pthread_t thread;
 };
 
-enum node_stop { NODE_RUNS, NODE_ENDS_SOURCES, NODE_DRAINS, NODE_ENDED };
+enum node_stop { NODE_RUNS, NODE_LEAVES, NODE_ENDS_SOURCES, NODE_DRAINS, NODE_ENDED };
 
 struct node {
     struct engine_options options;
     struct endpoint place;
-    const char *listen; /* tcp://...; NULL: none */
+    const char *listen;          /* tcp://...; NULL: none */
+    char tcp[ENDPOINT_TEXT_MAX]; /* the same with its port; "" */
 
     bool made_dir; /* by this process */
     bool bound;    /* the socket is this process's */
@@ -110,6 +122,7 @@ struct node {
     size_t n_requests;
     size_t n_held_back;
     size_t waiting_bytes;
+    uint64_t dropped;        /* by the app that ended last */
     struct node_tail *tails; /* node_tail.c */
     size_t n_tails;
     uint64_t last_tail; /* the number of the newest */
@@ -117,6 +130,16 @@ struct node {
     enum node_stop stop;
     bool stopped_by_signal;
     bool at_once; /* what does not end is not waited for */
+
+    /* In a cluster. */
+    struct member *member; /* NULL: it is in none */
+    struct member_options membership;
+    struct map *map; /* the newest one; owned */
+    uint32_t self;
+    struct bundles *bundles;
+    struct relay *relay;             /* node_relay.c */
+    char clients[ENDPOINT_TEXT_MAX]; /* where clients of other machines, or of this one, come */
+    bool asked_to_leave;
 
     struct node_jobs changes, reads;
 
@@ -129,21 +152,37 @@ struct node {
  * told. */
 int node_place_take(struct node *node) MUST_USE;
 int node_bind(struct node *node) MUST_USE;
+int node_ready(const struct node *node) MUST_USE; /* says so */
 void node_place_leave(struct node *node);
 
 /* node_serve.c */
 void node_serve(struct node *node, zmq_msg_t *peer, const void *bytes, size_t size);
-void node_finish(struct node *node, struct request *request); /* its done came */
-bool node_sources_open(struct node *node, const char *app);   /* NULL: of any */
+void node_serve_again(struct node *node, struct request *request); /* its app is here now */
+void node_finish(struct node *node, struct request *request);      /* its done came */
+bool node_sources_open(struct node *node, const char *app);        /* NULL: of any */
 /* The app, or NULL and the request is answered. */
 struct node_app *node_app_of(struct node *node, struct request *request, const char *name);
 /* Requests held back: tries them again. */
 void node_try_again(struct node *node);
 
+/* Apps that came and went: in a cluster by the map, else by a request. Takes the bundle. */
+void node_app_began(struct node *node, struct bundle *bundle);
+void node_app_ended(struct node *node, const char *name, uint64_t dropped);
+void node_app_stays(struct node *node, const char *name); /* it could not be undeployed */
+/* In a cluster one node runs an app's source: the owner of a slot that the app's name hashes to. */
+void node_sources(struct node *node);
+void node_deployed(struct request *request, const char *app, const char *version,
+                   const char *build_id);
+void node_undeployed(struct request *request);
+
 /* node_inject.c */
 void node_inject(struct node *node, struct request *request);
 void node_inject_again(struct node *node, struct request *request);
 void node_inject_finish(struct node *node, struct request *request);
+/* What the owner of the producer's slot answered; NULL: nothing, though it may have been `sent` to
+ * it. Borrowed. */
+void node_inject_relayed(struct node *node, struct request *request,
+                         const S4__Control__Reply *reply, bool sent);
 
 /* node_tail.c. False: the request is of another kind. */
 bool node_tail_serve(struct node *node, struct request *request) MUST_USE;

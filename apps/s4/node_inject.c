@@ -5,6 +5,10 @@
  * overtakes one that is held back, or its number would be taken for a repeat.
  */
 #include "apps/s4/node.h"
+#include "apps/s4/node_cluster.h"
+#include "apps/s4/node_relay.h"
+#include "router/map/slots.h"
+#include "runtime/base/hash.h"
 #include "runtime/base/mem.h"
 
 static bool add_reject(struct request *request, uint64_t line, const char *message)
@@ -99,15 +103,6 @@ static void injected(void *user, s4_status status)
     node_done(request);
 }
 
-void node_inject_finish(struct node *node, struct request *request)
-{
-    if (request->status == S4_OK || request->status == S4_DUPLICATE)
-        reply_injected(request, request->status == S4_DUPLICATE);
-    else
-        request_fail(request, request->status, "%s.%s: %s", request->message->inject->app,
-                     request->message->inject->stream, s4_status_text(request->status));
-}
-
 static void hold_back(struct node *node, struct request *request)
 {
     if (node->waiting_bytes + request->bytes > NODE_WAITING_BYTES) {
@@ -126,21 +121,105 @@ static bool overtakes(const struct request *request)
 {
     uint64_t producer = request->message->inject->producer;
     for (const struct request *other = request->prev; other && producer; other = other->prev)
-        if (other->held_back && other->message->what_case == S4__CONTROL__REQUEST__WHAT_INJECT &&
+        if ((other->held_back || other->n_calls) &&
+            other->message->what_case == S4__CONTROL__REQUEST__WHAT_INJECT &&
             other->message->inject->producer == producer)
             return true;
     return false;
 }
 
+static bool read_batch(struct node *node, struct request *request);
+
+/* The batch is a run of the partition in the slot of its producer: who owns that takes it. False:
+ * this node. */
+static bool relayed(struct node *node, struct request *request)
+{
+    uint64_t producer = request->message->inject->producer;
+    if (!cluster_node_asks(node, request))
+        return false;
+    uint32_t owner = cluster_node_owner(
+        node, slot_of_hash(hash_bytes(&producer, sizeof producer), node->map->n_slots));
+    if (owner == node->self)
+        return false;
+    if (owner == MAP_NOBODY)
+        hold_back(node, request);
+    else
+        relay_send(node, request, owner, request->message);
+    return true;
+}
+
+/* Its slot is elsewhere by now, or on its way: it is tried again until it is somewhere. */
+static bool is_passing(const struct node *node, const struct request *request, s4_status status)
+{
+    const struct map_app *app = map_find_app(node->map, request->message->inject->app);
+    return status == S4_UNAVAILABLE || (status == S4_NOT_FOUND && app && app->phase == MAP_RUN);
+}
+
+/* The slot left while the batch waited there: nothing of it was taken. */
+static void begin_again(struct node *node, struct request *request)
+{
+    for (size_t i = 0; i < request->n_rejects; i++)
+        mem_free(request->rejects[i].message);
+    request->n_rejects = 0;
+    request->accepted = request->rejected = 0;
+    request->status = S4_OK;
+    hold_back(node, request);
+}
+
+void node_inject_finish(struct node *node, struct request *request)
+{
+    if (cluster_node_asks(node, request) && is_passing(node, request, request->status))
+        begin_again(node, request);
+    else if (request->status == S4_OK || request->status == S4_DUPLICATE)
+        reply_injected(request, request->status == S4_DUPLICATE);
+    else
+        request_fail(request, request->status, "%s.%s: %s", request->message->inject->app,
+                     request->message->inject->stream, s4_status_text(request->status));
+}
+
+void node_inject_relayed(struct node *node, struct request *request,
+                         const S4__Control__Reply *reply, bool sent)
+{
+    s4_status status = reply ? (s4_status)reply->status : S4_UNAVAILABLE;
+    if (!reply && sent) {
+        request_fail(request, S4_IN_DOUBT,
+                     "the node that had the batch is gone; its events were applied, in part or "
+                     "all, or not");
+        return;
+    }
+    if (is_passing(node, request, status)) {
+        hold_back(node, request);
+        return;
+    }
+    if (!reply->injected) {
+        request_fail(request, status, "%s",
+                     reply->message ? reply->message : s4_status_text(status));
+        return;
+    }
+    S4__Control__Reply answer = *reply;
+    request_reply(request, &answer);
+}
+
 static void hand_over(struct node *node, struct request *request)
 {
+    if (relayed(node, request))
+        return;
+    if (!request->injection) {
+        if (!read_batch(node, request))
+            return;
+        if (!request->accepted) {
+            reply_injected(request, false);
+            return;
+        }
+    }
     enum injection_ack ack = request->message->inject->ack == S4__CONTROL__INJECT__ACK__APPLIED
                                  ? INJECTION_APPLIED
                                  : INJECTION_TAKEN;
     s4_status status = engine_inject(node->engine, &request->injection, ack, injected, request);
     if (status == S4_OK)
         return; /* the request may be done already */
-    if (status == S4_AGAIN) {
+    if (status == S4_AGAIN ||
+        (cluster_node_asks(node, request) && is_passing(node, request, status))) {
         hold_back(node, request);
     } else {
         request->status = status;
@@ -199,11 +278,7 @@ void node_inject(struct node *node, struct request *request)
         request_fail(request, S4_INVALID, "unknown format");
         return;
     }
-    if (!read_batch(node, request))
-        return;
-    if (!request->accepted)
-        reply_injected(request, false);
-    else if (overtakes(request))
+    if (overtakes(request))
         hold_back(node, request);
     else
         hand_over(node, request);

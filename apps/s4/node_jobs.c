@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 
 #include "apps/s4/node.h"
+#include "apps/s4/node_cluster.h"
 #include "apps/s4/say.h"
 #include "runtime/base/mem.h"
 
@@ -62,7 +63,7 @@ static void load(struct request *request)
 static void deploy(struct request *request)
 {
     load(request);
-    if (request->status == S4_OK)
+    if (request->status == S4_OK && !request->node->member)
         request->status =
             engine_deploy(request->node->engine, request->bundle, request->plugin, &request->diag);
 }
@@ -79,6 +80,9 @@ static void run_job(struct request *request)
         break;
     case S4__CONTROL__REQUEST__WHAT_GET_STATUS:
         node_status_pack(request);
+        break;
+    case S4__CONTROL__REQUEST__WHAT_FETCH:
+        cluster_node_fetch(request);
         break;
     case S4__CONTROL__REQUEST__WHAT_TAIL_NEXT:
         node_tail_pack(request);

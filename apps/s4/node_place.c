@@ -116,18 +116,22 @@ int node_bind(struct node *node)
     zmq_setsockopt(node->socket, ZMQ_ROUTER_MANDATORY, &mandatory, sizeof mandatory);
     zmq_setsockopt(node->socket, ZMQ_MAXMSGSIZE, &largest, sizeof largest);
     /* TCP first: what can fail there must not have replaced the socket of before. */
-    char tcp[ENDPOINT_TEXT_MAX] = "";
-    size_t size = sizeof tcp;
+    size_t size = sizeof node->tcp;
     int code = node->listen ? bind_to(node, node->listen) : EXIT_DONE;
     if (code == EXIT_DONE && node->listen &&
-        zmq_getsockopt(node->socket, ZMQ_LAST_ENDPOINT, tcp, &size) != 0)
-        tcp[0] = '\0';
+        zmq_getsockopt(node->socket, ZMQ_LAST_ENDPOINT, node->tcp, &size) != 0)
+        node->tcp[0] = '\0';
     if (code == EXIT_DONE)
         code = bind_to(node, node->place.uri);
     node->bound = code == EXIT_DONE;
-    if (code == EXIT_DONE)
-        say_printf("ready %s%s%s\n", node->place.uri, *tcp ? " " : "", tcp);
-    return code == EXIT_DONE && !say_flush() ? EXIT_FAILED : code;
+    snprintf(node->clients, sizeof node->clients, "%s", *node->tcp ? node->tcp : node->place.uri);
+    return code;
+}
+
+int node_ready(const struct node *node)
+{
+    say_printf("ready %s%s%s\n", node->place.uri, *node->tcp ? " " : "", node->tcp);
+    return say_flush() ? EXIT_DONE : EXIT_FAILED;
 }
 
 /* A directory that was made for nothing goes; where a node lived it stays, with the lock's file: to

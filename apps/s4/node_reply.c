@@ -3,6 +3,8 @@
 #include <stdarg.h>
 
 #include "apps/s4/node.h"
+#include "apps/s4/node_fan.h"
+#include "apps/s4/node_relay.h"
 #include "runtime/base/mem.h"
 
 static void send_bytes(struct request *request, void **bytes, size_t size)
@@ -54,6 +56,9 @@ void request_destroy(struct request *request)
     node->waiting_bytes -= request->held_back ? request->bytes : 0;
     if (request->message->what_case == S4__CONTROL__REQUEST__WHAT_QUERY)
         query_pins_destroy(request->got.pins);
+    if (request->n_calls)
+        relay_forget(request);
+    fan_destroy(request);
     injection_destroy(request->injection);
     free_rejects(request);
     plugin_release(request->plugin);

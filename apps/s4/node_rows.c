@@ -2,7 +2,9 @@
  * JSON and as the message's bytes. Any thread; the reply is packed here, so that the control thread
  * only sends it. */
 #include "apps/s4/node.h"
+#include "apps/s4/node_fan.h"
 #include "pe/output/query.h"
+#include "router/key/key.h"
 #include "runtime/base/mem.h"
 #include "runtime/text/json.h"
 #include "runtime/text/pb.h"
@@ -41,6 +43,15 @@ static bool make_room(struct rendered *rendered, const struct type *type, size_t
            rendered->columns;
 }
 
+/* For another node, which puts the rows of all in order. */
+static void place_row(S4__Control__Row *row, const struct query_row *from)
+{
+    row->has_partition = row->has_number = row->has_time_us = true;
+    row->partition = from->partition;
+    row->number = from->seq;
+    row->time_us = from->time_us;
+}
+
 static s4_status render_row(struct rendered *rendered, size_t i, const struct value *value)
 {
     rendered->json_at[i] = rendered->json.size;
@@ -75,7 +86,8 @@ static void link_rows(struct rendered *rendered, const struct type *type)
     }
 }
 
-static s4_status render(struct rendered *rendered, const struct query_result *result, bool text)
+static s4_status render(struct rendered *rendered, const struct query_result *result, bool text,
+                        bool own)
 {
     if (!make_room(rendered, result->type, result->n_rows))
         return S4_NO_MEMORY;
@@ -87,6 +99,8 @@ static s4_status render(struct rendered *rendered, const struct query_result *re
     if (!buffer_text(&rendered->text))
         return S4_NO_MEMORY;
     link_rows(rendered, result->type);
+    for (size_t i = 0; own && i < result->n_rows; i++)
+        place_row(&rendered->rows[i], &result->rows[i]);
     return S4_OK;
 }
 
@@ -107,31 +121,52 @@ static void fail(struct request *request, s4_status status)
         diag_set(&request->diag, status, "%s", s4_status_text(status));
 }
 
+/* Whose rows these are, and up to when: this node's partitions, then the others'. */
+static size_t list_partitions(const struct request *request, uint64_t *fresh, uint32_t *partitions)
+{
+    const struct query_pins *pins = request->got.pins;
+    size_t n = 0;
+    for (uint32_t i = 0; i < pins->n && n < MAP_SLOTS_MAX; i++, n++) {
+        fresh[n] = pins->pins[i].time_us;
+        partitions[n] = pins->pins[i].partition;
+    }
+    for (uint32_t m = 0; request->fan && m < MAP_MEMBERS_MAX; m++) {
+        const S4__Control__Reply *reply = request->fan->replies[m];
+        const S4__Control__Rows *rows = reply ? reply->rows : NULL;
+        for (size_t i = 0;
+             rows && i < rows->n_partitions && i < rows->n_fresh_us && n < MAP_SLOTS_MAX;
+             i++, n++) {
+            fresh[n] = rows->fresh_us[i];
+            partitions[n] = rows->partitions[i];
+        }
+    }
+    return n;
+}
+
 static s4_status pack_rows(struct request *request, const struct query_result *result)
 {
     struct rendered rendered = { 0 };
-    const struct query_pins *pins = request->got.pins;
-    uint64_t *fresh = mem_calloc(pins->n + 1, sizeof *fresh);
-    uint32_t *partitions = mem_calloc(pins->n + 1, sizeof *partitions);
+    uint64_t *fresh = mem_calloc(MAP_SLOTS_MAX, sizeof *fresh);
+    uint32_t *partitions = mem_calloc(MAP_SLOTS_MAX, sizeof *partitions);
+    size_t n = 0;
     s4_status status = fresh && partitions ? S4_OK : S4_NO_MEMORY;
     if (status == S4_OK)
-        status = render(&rendered, result, request->message->query->text);
+        status = render(&rendered, result, request->message->query->text, request->message->own);
     if (status == S4_OK) {
         S4__Control__Rows rows = S4__CONTROL__ROWS__INIT;
         S4__Control__Reply reply = S4__CONTROL__REPLY__INIT;
-        for (uint32_t i = 0; i < pins->n; i++) {
-            fresh[i] = pins->pins[i].time_us;
-            partitions[i] = pins->pins[i].partition;
-        }
+        n = list_partitions(request, fresh, partitions);
         rows.columns = rendered.columns;
         rows.n_columns = rendered.n_columns;
         rows.rows = rendered.list;
         rows.n_rows = rendered.n_rows;
         rows.more = result->matched > result->n_rows;
         rows.fresh_us = fresh;
-        rows.n_fresh_us = pins->n;
+        rows.n_fresh_us = n;
         rows.partitions = partitions;
-        rows.n_partitions = pins->n;
+        rows.n_partitions = n;
+        rows.has_matched = true;
+        rows.matched = result->matched;
         rows.text = rendered.text.data;
         reply.what_case = S4__CONTROL__REPLY__WHAT_ROWS;
         reply.rows = &rows;
@@ -140,6 +175,143 @@ static s4_status pack_rows(struct request *request, const struct query_result *r
     mem_free(fresh);
     mem_free(partitions);
     rendered_fini(&rendered);
+    return status;
+}
+
+/* ---- rows of other nodes --------------------------------------------------------------------- */
+
+struct gathered {
+    struct query_row *rows;
+    size_t n, capacity;
+    size_t own; /* the first so many lie in pins; the others own their bytes */
+    uint64_t matched;
+};
+
+static void gathered_fini(struct gathered *gathered)
+{
+    for (size_t i = gathered->own; i < gathered->n; i++) {
+        union {
+            const char *given;
+            char *wanted; /* it was made here */
+        } record = { gathered->rows[i].value.record }, key = { gathered->rows[i].key };
+        mem_free(record.wanted);
+        mem_free(key.wanted);
+    }
+    mem_free(gathered->rows);
+}
+
+static struct query_row *add_row(struct gathered *gathered)
+{
+    void *rows = gathered->rows;
+    if (!mem_grow(&rows, &gathered->capacity, gathered->n + 1, sizeof *gathered->rows))
+        return NULL;
+    gathered->rows = rows;
+    gathered->rows[gathered->n] = (struct query_row){ 0 };
+    return &gathered->rows[gathered->n++];
+}
+
+static s4_status keep_value(struct query_row *row, const struct value *value)
+{
+    size_t base = (size_t)(value->at - value->record);
+    char *record = mem_zalloc(base + value->size);
+    if (!record)
+        return S4_NO_MEMORY;
+    value_copy(value, record, record + base);
+    row->value = (struct value){ value->type, record, record + base, value->size };
+    return S4_OK;
+}
+
+static s4_status keep_key(struct query_row *row, const struct key_spec *spec, struct keys *keys)
+{
+    TRY(keys_of_value(keys, spec, &row->value));
+    if (keys_count(keys) != 1)
+        return S4_CORRUPT;
+    const struct key_at *at = keys_at(keys, 0);
+    char *key = mem_zalloc(at->len + 1);
+    if (!key)
+        return S4_NO_MEMORY;
+    memcpy(key, keys_bytes(keys, at), at->len);
+    row->key = key;
+    row->key_len = at->len;
+    return S4_OK;
+}
+
+struct reading {
+    const struct type *type;
+    struct key_spec spec;
+    bool is_table;
+    struct writer writer;
+    struct keys keys;
+};
+
+static s4_status take_row(struct gathered *gathered, struct reading *reading,
+                          const S4__Control__Row *from, struct diag *diag)
+{
+    struct value value;
+    TRY(pb_read(&reading->writer, reading->type, from->pb.data, from->pb.len, &value, diag));
+    struct query_row *row = add_row(gathered);
+    if (!row)
+        return S4_NO_MEMORY;
+    row->partition = from->partition;
+    row->seq = from->number;
+    row->time_us = from->time_us;
+    TRY(keep_value(row, &value));
+    return reading->is_table ? keep_key(row, &reading->spec, &reading->keys) : S4_OK;
+}
+
+static s4_status take_rows(struct gathered *gathered, struct reading *reading,
+                           const struct fan *fan, struct diag *diag)
+{
+    for (uint32_t m = 0; m < MAP_MEMBERS_MAX; m++) {
+        const S4__Control__Rows *rows = fan->replies[m] ? fan->replies[m]->rows : NULL;
+        for (size_t i = 0; rows && i < rows->n_rows; i++)
+            TRY(take_row(gathered, reading, rows->rows[i], diag));
+        gathered->matched += rows ? rows->matched : 0;
+    }
+    return S4_OK;
+}
+
+/* This node's rows, and what the others answered, in one order. `own` is borrowed by `result`. */
+static s4_status merge(struct request *request, const struct query *query,
+                       const struct query_result *own, struct gathered *gathered,
+                       struct query_result *result)
+{
+    const struct query_pins *pins = request->got.pins;
+    struct reading reading = { .type = pins->type, .is_table = pins->key != NULL };
+    s4_status status = S4_OK;
+    gathered->matched = own->matched;
+    for (size_t i = 0; i < own->n_rows; i++) {
+        struct query_row *row = add_row(gathered);
+        if (!row)
+            return S4_NO_MEMORY;
+        *row = own->rows[i];
+    }
+    gathered->own = gathered->n;
+    if (reading.is_table)
+        TRY(key_spec_compile(pins->type, pins->key, &reading.spec, &request->diag));
+    writer_init(&reading.writer);
+    keys_init(&reading.keys);
+    status = take_rows(gathered, &reading, request->fan, &request->diag);
+    keys_fini(&reading.keys);
+    writer_fini(&reading.writer);
+    if (status == S4_OK)
+        status = query_merge(query, gathered->rows, gathered->n, gathered->matched, result);
+    return status;
+}
+
+static s4_status run_query(struct request *request, const struct query *query)
+{
+    struct query_result own = { 0 };
+    struct query_result all = { 0 };
+    struct gathered gathered = { 0 };
+    s4_status status = query_run(query, request->got.pins, &own);
+    if (status == S4_OK && request->fan)
+        status = merge(request, query, &own, &gathered, &all);
+    if (status == S4_OK)
+        status = pack_rows(request, request->fan ? &all : &own);
+    query_result_fini(&all);
+    query_result_fini(&own);
+    gathered_fini(&gathered);
     return status;
 }
 
@@ -154,14 +326,10 @@ void node_rows_pack(struct request *request)
                                     .limit = asked->limit };
     struct query_pins *pins = request->got.pins;
     struct query *query = NULL;
-    struct query_result result = { 0 };
     s4_status status = query_compile(&wanted, pins->type, pins->key, &query, &request->diag);
     if (status == S4_OK)
-        status = query_run(query, pins, &result);
-    if (status == S4_OK)
-        status = pack_rows(request, &result);
+        status = run_query(request, query);
     fail(request, status);
-    query_result_fini(&result);
     query_destroy(query);
     query_pins_destroy(pins);
     request->got.pins = NULL;
@@ -172,7 +340,7 @@ void node_answer_pack(struct request *request, const struct value *value)
     struct rendered rendered = { 0 };
     struct query_row row = { .value = *value };
     struct query_result result = { .type = value->type, .matched = 1, .n_rows = 1, .rows = &row };
-    s4_status status = render(&rendered, &result, request->message->ask->text);
+    s4_status status = render(&rendered, &result, request->message->ask->text, false);
     if (status == S4_OK) {
         S4__Control__Answer answer = S4__CONTROL__ANSWER__INIT;
         S4__Control__Reply reply = S4__CONTROL__REPLY__INIT;

@@ -3,9 +3,13 @@
 #include <unistd.h>
 
 #include "apps/s4/node.h"
+#include "apps/s4/node_cluster.h"
+#include "apps/s4/node_fan.h"
 #include "apps/s4/say.h"
 #include "pe/graph/graph.h"
 #include "pe/graph/names.h"
+#include "router/map/slots.h"
+#include "runtime/base/hash.h"
 #include "runtime/base/mem.h"
 
 /* ---- apps ---------------------------------------------------------------------------------- */
@@ -60,13 +64,62 @@ static void start_source(struct node *node, struct node_app *app)
 {
     const S4__Graph__Graph *graph = app->bundle->graph;
     struct diag diag = { 0 };
-    if (!graph->source || !graph->source->present)
-        return;
     atomic_store(&app->source_open, true);
     if (engine_feed_source(node->engine, graph->app, source_ended, app, &diag) != S4_OK) {
         atomic_store(&app->source_open, false);
         alarms_raise(&node->alarms, graph->app, diag.text);
     }
+}
+
+static bool is_source_here(const struct node *node, const char *app)
+{
+    return !node->map || cluster_node_owner(node, slot_of_hash(hash_bytes(app, strlen(app)),
+                                                               node->map->n_slots)) == node->self;
+}
+
+void node_sources(struct node *node)
+{
+    for (size_t i = 0; i < ENGINE_APPS_MAX; i++) {
+        struct node_app *app = &node->apps[i];
+        if (!app->bundle || !app->bundle->graph->source || !app->bundle->graph->source->present)
+            continue;
+        bool here = is_source_here(node, app->bundle->graph->app);
+        if (here && !app->source_here)
+            start_source(node, app);
+        else if (!here && app->source_here)
+            engine_feed_cancel(node->engine, app->bundle->graph->app);
+        app->source_here = here;
+    }
+}
+
+void node_app_began(struct node *node, struct bundle *bundle)
+{
+    struct node_app *app = NULL;
+    for (size_t i = 0; i < ENGINE_APPS_MAX && !app; i++)
+        if (!node->apps[i].bundle)
+            app = &node->apps[i];
+    CHECK(app); /* the engine takes no more than ENGINE_APPS_MAX */
+    app->node = node;
+    app->closing = app->source_here = false;
+    app->bundle = bundle;
+    node_sources(node);
+}
+
+void node_app_ended(struct node *node, const char *name, uint64_t dropped)
+{
+    struct node_app *app = find_app(node, name);
+    if (!app)
+        return;
+    bundle_release(app->bundle);
+    app->bundle = NULL;
+    node->dropped = dropped;
+}
+
+void node_app_stays(struct node *node, const char *name)
+{
+    struct node_app *app = find_app(node, name);
+    if (app)
+        app->closing = false;
 }
 
 /* ---- answers ------------------------------------------------------------------------------- */
@@ -84,37 +137,39 @@ static void reply_welcome(struct request *request)
     request_reply(request, &reply);
 }
 
-static void reply_deployed(struct node *node, struct request *request)
+void node_deployed(struct request *request, const char *app, const char *version,
+                   const char *build_id)
 {
-    struct node_app *app = NULL;
-    for (size_t i = 0; i < ENGINE_APPS_MAX && !app; i++)
-        if (!node->apps[i].bundle)
-            app = &node->apps[i];
-    CHECK(app); /* the engine takes no more than ENGINE_APPS_MAX */
-    app->node = node;
-    app->closing = false;
-    app->bundle = bundle_hold(request->bundle);
-    start_source(node, app);
+    union {
+        const char *given;
+        char *wanted; /* protobuf-c's structs have no const */
+    } texts[] = { { app }, { version }, { build_id } };
     S4__Control__Deployed deployed = S4__CONTROL__DEPLOYED__INIT;
     S4__Control__Reply reply = S4__CONTROL__REPLY__INIT;
-    deployed.app = app->bundle->graph->app;
-    deployed.version = app->bundle->graph->version;
-    deployed.build_id = app->bundle->elf.build_id;
+    deployed.app = texts[0].wanted;
+    deployed.version = texts[1].wanted;
+    deployed.build_id = texts[2].wanted;
     reply.what_case = S4__CONTROL__REPLY__WHAT_DEPLOYED;
     reply.deployed = &deployed;
     request_reply(request, &reply);
 }
 
-static void reply_undeployed(struct node *node, struct request *request)
+static void end_deploy(struct node *node, struct request *request)
 {
-    struct node_app *app = find_app(node, request->message->undeploy->app);
-    if (app) {
-        bundle_release(app->bundle);
-        app->bundle = NULL;
+    const struct bundle *bundle = request->bundle;
+    if (node->member) {
+        cluster_node_deploy(node, request);
+        return;
     }
+    node_app_began(node, bundle_hold(bundle));
+    node_deployed(request, bundle->graph->app, bundle->graph->version, bundle->elf.build_id);
+}
+
+void node_undeployed(struct request *request)
+{
     S4__Control__Undeployed undeployed = S4__CONTROL__UNDEPLOYED__INIT;
     S4__Control__Reply reply = S4__CONTROL__REPLY__INIT;
-    undeployed.dropped = request->got.count;
+    undeployed.dropped = request->node->dropped;
     reply.what_case = S4__CONTROL__REPLY__WHAT_UNDEPLOYED;
     reply.undeployed = &undeployed;
     request_reply(request, &reply);
@@ -136,13 +191,40 @@ static void reply_drained(struct request *request)
     S4__Control__Reply reply = S4__CONTROL__REPLY__INIT;
     drained.waiting_timers = request->got.drained.waiting_timers;
     drained.waiting_answers = request->got.drained.waiting_answers;
+    if (request->message->own) {
+        drained.has_rounds = drained.has_activity = drained.has_settled = true;
+        drained.rounds = request->got.drained.rounds;
+        drained.activity = engine_activity(request->node->engine, request->message->drain->app);
+        drained.settled = request->node->member && member_is_settled(request->node->member);
+    }
     reply.what_case = S4__CONTROL__REPLY__WHAT_DRAINED;
     reply.drained = &drained;
     request_reply(request, &reply);
 }
 
+/* Another node could own its slots by now: what it knows may be old. */
+static bool is_stale(const struct node *node, const struct request *request)
+{
+    const S4__Control__Request *message = request->message;
+    bool asked = message->what_case == S4__CONTROL__REQUEST__WHAT_QUERY   ? message->query->stale
+                 : message->what_case == S4__CONTROL__REQUEST__WHAT_ASK   ? message->ask->stale
+                 : message->what_case == S4__CONTROL__REQUEST__WHAT_COUNT ? false
+                                                                          : true;
+    return node->member && !asked && !member_may_answer(node->member);
+}
+
 void node_finish(struct node *node, struct request *request)
 {
+    if (request->fan && request->fan->left > 0) {
+        fan_own(node, request);
+        return;
+    }
+    if (is_stale(node, request)) {
+        request_fail(request, S4_UNAVAILABLE,
+                     "the node has lost touch with its cluster, and others may have its slots; ask "
+                     "another node, or with --stale");
+        return;
+    }
     switch (request->message->what_case) {
     case S4__CONTROL__REQUEST__WHAT_INJECT:
         node_inject_finish(node, request);
@@ -159,20 +241,18 @@ void node_finish(struct node *node, struct request *request)
     if (node_tail_finish(request))
         return;
     if (request->packed || request->status != S4_OK) {
-        struct node_app *kept = request->message->what_case == S4__CONTROL__REQUEST__WHAT_UNDEPLOY
-                                    ? find_app(node, request->message->undeploy->app)
-                                    : NULL;
-        if (kept)
-            kept->closing = false;
+        if (request->message->what_case == S4__CONTROL__REQUEST__WHAT_UNDEPLOY)
+            node_app_stays(node, request->message->undeploy->app);
         request_send(request);
         return;
     }
     switch (request->message->what_case) {
     case S4__CONTROL__REQUEST__WHAT_DEPLOY:
-        reply_deployed(node, request);
+        end_deploy(node, request);
         break;
     case S4__CONTROL__REQUEST__WHAT_UNDEPLOY:
-        reply_undeployed(node, request);
+        node_app_ended(node, request->message->undeploy->app, request->got.count);
+        node_undeployed(request);
         break;
     case S4__CONTROL__REQUEST__WHAT_COUNT:
         reply_counted(request);
@@ -229,12 +309,21 @@ static void unless_ok(struct request *request, s4_status status, const struct di
         request_fail(request, status, "%s", diag->text);
 }
 
+/* In a cluster the others are asked too; false: the request was answered. */
+static bool ask_others(struct node *node, struct request *request)
+{
+    if (!cluster_node_asks(node, request) || fan_start(node, request) == S4_OK)
+        return true;
+    request_fail(request, S4_NO_MEMORY, "out of memory");
+    return false;
+}
+
 static void serve_query(struct node *node, struct request *request)
 {
     const S4__Control__Query *query = request->message->query;
     struct diag diag = { 0 };
     struct node_app *app = node_app_of(node, request, query->app);
-    if (!app)
+    if (!app || !ask_others(node, request))
         return;
     request->bundle = bundle_hold(app->bundle); /* the pins' type lies there */
     unless_ok(
@@ -247,7 +336,7 @@ static void serve_ask(struct node *node, struct request *request)
 {
     const S4__Control__Ask *ask = request->message->ask;
     struct diag diag = { 0 };
-    if (node_app_of(node, request, ask->app))
+    if (node_app_of(node, request, ask->app) && ask_others(node, request))
         unless_ok(
             request,
             engine_ask(node->engine, ask->app, ask->prototype, ask->key, answered, request, &diag),
@@ -258,18 +347,30 @@ static void serve_count(struct node *node, struct request *request)
 {
     const S4__Control__Count *count = request->message->count;
     struct diag diag = { 0 };
-    if (node_app_of(node, request, count->app))
+    if (node_app_of(node, request, count->app) && ask_others(node, request))
         unless_ok(request,
                   engine_count(node->engine, count->app, count->prototype, counted, request, &diag),
                   &diag);
+}
+
+static void serve_status(struct node *node, struct request *request)
+{
+    if (!ask_others(node, request))
+        return;
+    if (request->fan)
+        fan_own(node, request);
+    else
+        node_jobs_push(&node->reads, request);
 }
 
 static void start_drain(struct node *node, struct request *request)
 {
     const S4__Control__Drain *drain = request->message->drain;
     struct diag diag = { 0 };
-    unless_ok(request,
-              engine_drain(node->engine, drain->app, drain->finish, drained, request, &diag),
+    if (!ask_others(node, request))
+        return;
+    bool finish = request->fan ? request->fan->finishing : drain->finish;
+    unless_ok(request, engine_drain(node->engine, drain->app, finish, drained, request, &diag),
               &diag);
 }
 
@@ -278,7 +379,7 @@ static void serve_drain(struct node *node, struct request *request)
     const S4__Control__Drain *drain = request->message->drain;
     if (drain->app && !node_app_of(node, request, drain->app))
         return;
-    if (drain->finish)
+    if (drain->finish || drain->end_sources)
         engine_feed_cancel(node->engine, drain->app);
     if (node_sources_open(node, drain->app)) {
         request->held_back = true;
@@ -320,6 +421,14 @@ static void drop_held_back(struct node *node, const char *app)
     }
 }
 
+static void start_undeploy(struct node *node, struct request *request)
+{
+    if (node->member)
+        cluster_node_undeploy(node, request);
+    else
+        node_jobs_push(&node->changes, request);
+}
+
 static void serve_undeploy(struct node *node, struct request *request)
 {
     const char *name = request->message->undeploy->app;
@@ -332,7 +441,7 @@ static void serve_undeploy(struct node *node, struct request *request)
         request->held_back = true;
         node->n_held_back++;
     } else {
-        node_jobs_push(&node->changes, request);
+        start_undeploy(node, request);
     }
 }
 
@@ -351,7 +460,7 @@ static void serve_stop(struct node *node, struct request *request)
         node->stop = NODE_ENDED;
         node->at_once = true;
     } else if (node->stop == NODE_RUNS) {
-        node->stop = NODE_ENDS_SOURCES;
+        node->stop = NODE_LEAVES;
     }
 }
 
@@ -374,8 +483,20 @@ void node_try_again(struct node *node)
         case S4__CONTROL__REQUEST__WHAT_UNDEPLOY:
             if (!is_asked(node, request->message->undeploy->app)) {
                 release(node, request);
-                node_jobs_push(&node->changes, request);
+                start_undeploy(node, request);
             }
+            break;
+        case S4__CONTROL__REQUEST__WHAT_QUERY:
+            release(node, request);
+            serve_query(node, request);
+            break;
+        case S4__CONTROL__REQUEST__WHAT_ASK:
+            release(node, request);
+            serve_ask(node, request);
+            break;
+        case S4__CONTROL__REQUEST__WHAT_COUNT:
+            release(node, request);
+            serve_count(node, request);
             break;
         default:
             if (!node_sources_open(node, request->message->drain->app)) {
@@ -390,6 +511,10 @@ void node_try_again(struct node *node)
 
 static void serve(struct node *node, struct request *request)
 {
+    if (cluster_node_awaits(node, request)) {
+        request->in_cluster = request->waits_to_serve = true;
+        return;
+    }
     switch (request->message->what_case) {
     case S4__CONTROL__REQUEST__WHAT_HELLO:
         reply_welcome(request);
@@ -414,7 +539,16 @@ static void serve(struct node *node, struct request *request)
         serve_count(node, request);
         return;
     case S4__CONTROL__REQUEST__WHAT_GET_STATUS:
+        serve_status(node, request);
+        return;
+    case S4__CONTROL__REQUEST__WHAT_FETCH:
         node_jobs_push(&node->reads, request);
+        return;
+    case S4__CONTROL__REQUEST__WHAT_AWAIT:
+        cluster_node_await(node, request);
+        return;
+    case S4__CONTROL__REQUEST__WHAT_DRAIN_NODE:
+        cluster_node_drain(node, request);
         return;
     case S4__CONTROL__REQUEST__WHAT_DRAIN:
         serve_drain(node, request);
@@ -426,6 +560,11 @@ static void serve(struct node *node, struct request *request)
         if (!node_tail_serve(node, request))
             request_fail(request, S4_UNSUPPORTED, "the node does not know this kind of request");
     }
+}
+
+void node_serve_again(struct node *node, struct request *request)
+{
+    serve(node, request);
 }
 
 /* The same request is under way: it was sent again. */

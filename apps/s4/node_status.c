@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "apps/s4/node.h"
+#include "apps/s4/node_fan.h"
 #include "apps/s4/status_of.h"
 #include "runtime/base/mem.h"
 
@@ -18,6 +19,12 @@ struct status_parts {
     size_t n_prototypes;
     S4__Control__AppStatus *apps;
     S4__Control__AppStatus **app_list;
+    S4__Control__Cluster cluster;
+    S4__Control__Member members[MAP_MEMBERS_MAX];
+    S4__Control__Member *member_list[MAP_MEMBERS_MAX];
+    S4__Control__ClusterApp bundles[MAP_APPS_MAX + MAP_REFUSALS_MAX];
+    S4__Control__ClusterApp *bundle_list[MAP_APPS_MAX + MAP_REFUSALS_MAX];
+    uint32_t owners[MAP_SLOTS_MAX];
 };
 
 static char *no_const(const char *text)
@@ -97,6 +104,63 @@ static void free_parts(struct status_parts *parts)
     mem_free(parts);
 }
 
+static void add_member(struct status_parts *parts, const struct fan *fan, uint32_t index)
+{
+    const struct map_member *from = &fan->map->members[index];
+    S4__Control__Member *member = &parts->members[index];
+    const S4__Control__Reply *reply = fan->replies[index];
+    s4__control__member__init(member);
+    member->index = index;
+    member->name = no_const(from->name);
+    member->state = no_const(map_state_name(from->state));
+    member->clients = no_const(from->clients);
+    member->release = no_const(from->release);
+    member->workers = from->workers;
+    member->slots = map_slots_of(fan->map, index, false);
+    member->why = from->why[0] ? no_const(from->why) : NULL;
+    member->status =
+        reply && reply->what_case == S4__CONTROL__REPLY__WHAT_NODE ? reply->node : NULL;
+    parts->member_list[parts->cluster.n_members++] = member;
+}
+
+static void add_bundle(struct status_parts *parts, const struct map_app *from)
+{
+    S4__Control__ClusterApp *app = &parts->bundles[parts->cluster.n_apps];
+    s4__control__cluster_app__init(app);
+    app->app = no_const(from->name);
+    app->version = no_const(from->version);
+    app->build_id = no_const(from->build_id);
+    app->phase = no_const(map_phase_name(from->phase));
+    app->why = from->why[0] ? no_const(from->why) : NULL;
+    parts->bundle_list[parts->cluster.n_apps++] = app;
+}
+
+static void add_cluster(struct status_parts *parts, const struct request *request)
+{
+    const struct fan *fan = request->fan;
+    const struct map *map = fan->map;
+    S4__Control__Cluster *cluster = &parts->cluster;
+    s4__control__cluster__init(cluster);
+    cluster->name = no_const(request->node->membership.cluster);
+    cluster->self = no_const(request->node->membership.name);
+    cluster->version = map->version;
+    cluster->leader = no_const(fan->leader);
+    cluster->members = parts->member_list;
+    cluster->apps = parts->bundle_list;
+    for (uint32_t i = 0; i < MAP_MEMBERS_MAX; i++)
+        if (map_member_exists(map, i))
+            add_member(parts, fan, i);
+    for (uint32_t i = 0; i < map->n_apps; i++)
+        add_bundle(parts, &map->apps[i]);
+    for (uint32_t slot = 0; slot < map->n_slots; slot++)
+        parts->owners[slot] =
+            map->slots[slot].owner == MAP_NOBODY ? 0 : map->slots[slot].owner + 1u;
+    cluster->owners = parts->owners;
+    cluster->n_owners = map->n_slots;
+    cluster->has_moving = map_moving(map) < MAP_SLOTS_MAX;
+    cluster->moving = map_moving(map);
+}
+
 static s4_status pack_status(struct request *request, struct status_parts *parts)
 {
     struct counter_entry entries[STATUS_NODE_COUNTERS];
@@ -115,6 +179,10 @@ static s4_status pack_status(struct request *request, struct status_parts *parts
     for (size_t i = 0; i < status.n_alarms; i++)
         parts->alarm_list[i] = parts->alarms[i];
     status.alarms = parts->alarm_list;
+    if (request->fan) {
+        add_cluster(parts, request);
+        status.cluster = &parts->cluster;
+    }
     reply.what_case = S4__CONTROL__REPLY__WHAT_NODE;
     reply.node = &status;
     reply.id = request->message->id;

@@ -17,6 +17,11 @@ struct remote {
 
 #define REMOTE_NODE    0x1000
 #define REMOTE_TIMEOUT 0x1001
+#define REMOTE_TIMEOUT_OPTION                                                                      \
+    {                                                                                              \
+        "timeout", REMOTE_TIMEOUT, "TIME", 0, "Without a sign of life of the node (default: 10s)", \
+            90                                                                                     \
+    }
 #define REMOTE_OPTIONS                                                                             \
     { "node",                                                                                      \
       REMOTE_NODE,                                                                                 \
@@ -24,10 +29,7 @@ struct remote {
       0,                                                                                           \
       "The node: a directory, ipc:///PATH or tcp://HOST:PORT (default: $S4_NODE, or this user's)", \
       90 },                                                                                        \
-    {                                                                                              \
-        "timeout", REMOTE_TIMEOUT, "TIME", 0, "Without a sign of life of the node (default: 10s)", \
-            90                                                                                     \
-    }
+        REMOTE_TIMEOUT_OPTION
 
 /* ARGP_ERR_UNKNOWN: none of these. */
 error_t remote_parse(int key, const char *arg, const struct argp_state *state,

@@ -47,6 +47,29 @@ static uint64_t count_begun(const struct host_app *app)
     return n;
 }
 
+/* Of this node alone: what it took over, and handed over, begins and ends here. */
+static bool is_quiet_here(const struct host_app *app, uint64_t *begun)
+{
+    uint64_t ended = count_ended(app) + atomic_load(&app->went);
+    bool answers = atomic_load(&app->outstanding) == 0;
+    *begun = count_begun(app) - atomic_load(&app->begun_again) + atomic_load(&app->came);
+    return answers && ended == *begun && atomic_load(&app->outstanding) == 0;
+}
+
+uint64_t engine_activity(struct engine *engine, const char *name)
+{
+    uint64_t n = 0;
+    pthread_mutex_lock(&engine->apps_lock);
+    for (uint32_t i = 0; i < host_places(engine); i++) {
+        const struct host_app *app = host_app_at(engine, i);
+        if (app && (!name || strcmp(app->graph->app, name) == 0))
+            n += count_begun(app) - atomic_load(&app->begun_again) + count_ended(app) +
+                 atomic_load(&app->came) + atomic_load(&app->went);
+    }
+    pthread_mutex_unlock(&engine->apps_lock);
+    return n;
+}
+
 void engine_flight(struct engine *engine, const char *name, uint64_t *begun, uint64_t *ended)
 {
     pthread_mutex_lock(&engine->apps_lock);
@@ -63,6 +86,8 @@ static bool is_quiet(const struct host_app *app, uint64_t *begun)
     const struct engine_remote *remote = app->engine->options.remote;
     uint64_t others_begun = 0;
     uint64_t others_ended = 0;
+    if (remote && !remote->flight)
+        return is_quiet_here(app, begun);
     if (remote)
         remote->flight(remote->user, app->graph->app, &others_begun, &others_ended);
     uint64_t ended = count_ended(app) + others_ended;

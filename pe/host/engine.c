@@ -210,7 +210,9 @@ static s4_status build(struct engine *engine)
                 (struct host_slot){ .state = SLOT_RUNS,
                                     .worker = (uint16_t)(worker - engine->first_worker) };
     }
-    TRY(block_pool_create(o->block_size, &engine->pool));
+    engine->pool = o->blocks;
+    if (!engine->pool)
+        TRY(block_pool_create(o->block_size, &engine->pool));
     TRY(inbox_init(&engine->feed_inbox));
     engine->requests = o->requests;
     if (!engine->requests) {
@@ -326,7 +328,8 @@ void engine_destroy(struct engine *engine)
     if (engine->feed_inbox.wake_fd >= 0)
         inbox_fini(&engine->feed_inbox);
     mem_free(engine->workers);
-    block_pool_destroy(engine->pool);
+    if (!engine->options.blocks)
+        block_pool_destroy(engine->pool);
     mem_free(engine->map.worker);
     pthread_mutex_destroy(&engine->lock);
     pthread_mutex_destroy(&engine->apps_lock);

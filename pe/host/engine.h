@@ -35,13 +35,16 @@
 #define ENGINE_PRODUCERS_MAX       16384 /* per partition, whose last batch is remembered */
 
 struct block;
+struct block_pool;
 struct engine;
 
 /* The way to the other nodes: takes a block (its hold goes along) for block->worker; called on the
  * workers' threads. */
 struct engine_remote {
     void (*send)(void *user, const char *app, uint64_t schema, struct block *block);
-    /* Adds what the other nodes have begun and ended (engine_flight), so that a drain sees all. */
+    /* Adds what the other nodes have begun and ended (engine_flight), so that a drain sees all.
+     * NULL: a drain is of this node alone, and whoever drains all looks at all (engine_activity).
+     */
     void (*flight)(void *user, const char *app, uint64_t *begun, uint64_t *ended);
     /* Blocks that cannot leave yet, because the other nodes give no credit or the network is
      * slower: sources wait for them. When there are no more than half of ENGINE_REMOTE_WAITING
@@ -68,6 +71,8 @@ struct engine_options {
     const uint64_t *genesis; /* the version of the map at which each source's generation began
                                 [links_count]; borrowed for the call; NULL: none has begun anew */
     const struct engine_remote *remote; /* NULL: there is no other node */
+    struct block_pool *blocks; /* where its blocks come from, borrowed, of the same block size;
+                                  outlives it; NULL: a pool of its own */
     struct pool *requests;     /* runs requests; NULL: ENGINE_POOL_THREADS threads of its own */
     const struct clock *clock; /* NULL: the machine's */
     struct store *store;       /* where partitions are saved, this engine's alone; NULL: nowhere */
@@ -190,6 +195,10 @@ void engine_begun(struct engine *engine, const char *app_name, uint64_t blocks);
 bool engine_hand(struct engine *engine, const char *app_name, struct block *block);
 /* Adds this node's counts of blocks begun and ended; any thread. */
 void engine_flight(struct engine *engine, const char *name, uint64_t *begun, uint64_t *ended);
+/* A number that rises with whatever happens to the app (NULL: to any): when two drains of every
+ * node, the second begun after the first ended, found the same numbers, and everything that was
+ * sent had been applied, then nothing was in flight in between. Any thread. */
+uint64_t engine_activity(struct engine *engine, const char *name);
 struct block_pool *engine_pool(struct engine *engine);
 
 /* ---- answers out; any thread --------------------------------------------------------------- */

@@ -232,6 +232,8 @@ struct host_app {
     _Atomic uint64_t copied;      /* bytes of what was copied out of them because it must wait */
     _Atomic uint64_t outstanding; /* requests */
     _Atomic uint64_t begun_again; /* blocks that were made of others' records (engine_begun) */
+    _Atomic uint64_t came;        /* blocks from the remote: to a worker of this node */
+    _Atomic uint64_t went;        /* blocks to the remote */
     struct host_counters feed_counters; /* written by the intake's thread */
     struct emitter feed_emitter;        /* of the intake's thread */
     uint32_t *feed_links;

@@ -26,6 +26,7 @@ void host_send_remote(struct engine *engine, struct host_app *app, struct block 
         return;
     }
     atomic_fetch_sub_explicit(&app->queued, block->capacity, memory_order_relaxed);
+    atomic_fetch_add(&app->went, 1);
     engine->options.remote->send(engine->options.remote->user, app->graph->app,
                                  app->bundle->graph_hash, block);
 }
@@ -194,6 +195,7 @@ static s4_status arrive(struct engine *engine, const char *app_name, uint64_t sc
                               .left = 1 };
     (*block)->app = app->number;
     (*block)->user = kept;
+    atomic_fetch_add(&app->came, 1);
     atomic_fetch_add_explicit(&app->queued, (*block)->capacity, memory_order_relaxed);
     worker_send(engine->workers[worker].actor, *block);
     *block = NULL;
@@ -227,6 +229,7 @@ bool engine_hand(struct engine *engine, const char *app_name, struct block *bloc
     struct host_app *app = host_app_find(engine, app_name);
     if (app) {
         block->app = app->number;
+        atomic_fetch_add(&app->came, 1);
         atomic_fetch_add_explicit(&app->queued, block->capacity, memory_order_relaxed);
         worker_send(engine->workers[worker].actor, block);
     } else {

@@ -43,6 +43,8 @@ struct ferry_ops {
     void (*end)(struct ferry *ferry, uint32_t node);
     /* The node sent what cannot be: it is not listened to any more. */
     void (*refuse)(struct ferry *ferry, uint32_t node, const struct diag *diag);
+    /* Blocks that wait here for credit or for the network. */
+    uint32_t (*unsent)(struct ferry *ferry);
     /* Any thread: has the node stepped. */
     void (*wake)(struct ferry *ferry);
 };

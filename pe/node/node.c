@@ -46,17 +46,34 @@ static void send_block(void *user, const char *app, uint64_t schema, struct bloc
 {
     struct node *node = user;
     struct item *item = node_item(node, ITEM_BLOCK);
+    atomic_fetch_add(&node->handed, 1);
     item->block = block;
     item->schema = schema;
     snprintf(item->app, sizeof item->app, "%s", app);
     node_push(node, item);
 }
 
+static uint32_t count_waiting(const struct node *node)
+{
+    return atomic_load(&node->handed) + atomic_load(&node->unsent);
+}
+
+/* A source that has to wait says so, and looks once more: either it sees that less waits now, or
+ * the stepping thread, which looks for `full` after every change, wakes it. */
+static uint32_t waiting(void *user)
+{
+    struct node *node = user;
+    uint32_t n = count_waiting(node);
+    if (n < ENGINE_REMOTE_WAITING)
+        return n;
+    atomic_store(&node->full, true);
+    return count_waiting(node);
+}
+
 static void flight(void *user, const char *app, uint64_t *begun, uint64_t *ended)
 {
     const struct node_upcalls *upcalls = ((struct node *)user)->options.upcalls;
-    if (upcalls->flight)
-        upcalls->flight(upcalls->user, app, begun, ended);
+    upcalls->flight(upcalls->user, app, begun, ended);
 }
 
 /* ---- the stepping thread --------------------------------------------------------------------- */
@@ -65,6 +82,7 @@ static void step_item(struct node *node, struct item *item)
 {
     switch (item->kind) {
     case ITEM_BLOCK:
+        atomic_fetch_sub(&node->handed, 1);
         node_send(node, item->app, item->schema, item->block);
         break;
     case ITEM_TAKEN:
@@ -146,6 +164,16 @@ static void end_still(struct node *node)
     node->still = false;
 }
 
+/* Tells sources what waits, and wakes them when it has become little. */
+static void mind_sources(struct node *node)
+{
+    atomic_store(&node->unsent, node->ferry->ops->unsent(node->ferry));
+    if (!atomic_load(&node->full) || count_waiting(node) > ENGINE_REMOTE_WAITING / 2)
+        return;
+    atomic_store(&node->full, false);
+    engine_credit(node->engine);
+}
+
 bool node_step(struct node *node)
 {
     bool any = !node->failed && step_items(node);
@@ -157,6 +185,8 @@ bool node_step(struct node *node)
         end_still(node);
     else
         node_move_watch(node);
+    if (!node->failed)
+        mind_sources(node);
     return any && !node->failed;
 }
 
@@ -191,7 +221,10 @@ s4_status node_create(const struct node_options *options, struct node **node)
         made->options.clock = &clock_real;
     if (!made->options.move_bytes_max)
         made->options.move_bytes_max = NODE_MOVE_BYTES_MAX;
-    made->remote = (struct engine_remote){ .send = send_block, .flight = flight, .user = made };
+    made->remote = (struct engine_remote){ .send = send_block,
+                                           .flight = options->upcalls->flight ? flight : NULL,
+                                           .waiting = waiting,
+                                           .user = made };
     parcels_init(&made->out.held);
     parcels_init(&made->in.held);
     buffer_init(&made->in.state);

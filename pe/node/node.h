@@ -28,8 +28,8 @@ struct node_counters {
 struct node_upcalls {
     /* A slot that was to move here is here, or why it cannot be. `move` names the move. */
     void (*moved)(void *user, uint32_t slot, uint64_t move, bool done, const char *why);
-    /* Adds what the other nodes have begun and ended (engine_flight), for drains; NULL: they are
-     * asked in another way. Any thread. */
+    /* Adds what the other nodes have begun and ended (engine_flight), for drains; NULL: a drain is
+     * of this node alone (engine_activity). Any thread. */
     void (*flight)(void *user, const char *app, uint64_t *begun, uint64_t *ended);
     /* The node cannot go on and must stop. */
     void (*failed)(void *user, const struct diag *diag);

@@ -205,6 +205,11 @@ static void take(struct node *node, uint32_t from, const struct ferry_frame *fra
         node->ferry->ops->applied(node->ferry, token);
         return;
     }
+    const struct map_app *app = map_find_app(node->map, frame->app);
+    if (app && frame->version < app->since) { /* of an app that had the name before */
+        pass_over(node, token, block);
+        return;
+    }
     struct engine_arrival how = {
         .not_mine = not_mine,
         .taken = taken,

@@ -116,6 +116,9 @@ struct node {
     struct late_frames late[MAP_MEMBERS_MAX];
     struct node_counters counters;
     _Atomic(struct item *) items; /* newest first; release in push pairs with acquire in take */
+    _Atomic uint32_t handed;      /* blocks among them */
+    _Atomic uint32_t unsent;      /* blocks that wait in the ferry */
+    _Atomic bool full;            /* a source waits; with these two sequentially consistent */
 };
 
 void node_fail(struct node *node, s4_status code, const char *format, ...) PRINTF(3, 4);

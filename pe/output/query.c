@@ -287,18 +287,21 @@ static bool matches(const struct query *query, const struct query_row *row)
     return !query->prefix || has_prefix(query, row);
 }
 
+static s4_status add_row(struct heap *heap, const struct query_row *row)
+{
+    struct entry entry = { .row = *row };
+    if (heap->query->has_column)
+        entry.cell = cell_of(&row->value, &heap->query->column);
+    return heap_add(heap, &entry);
+}
+
 static s4_status take(struct heap *heap, const struct query_row *row)
 {
     const struct query *query = heap->query;
     if (!matches(query, row))
         return S4_OK;
     heap->matched++;
-    if (query->count)
-        return S4_OK;
-    struct entry entry = { .row = *row };
-    if (query->has_column)
-        entry.cell = cell_of(&row->value, &query->column);
-    return heap_add(heap, &entry);
+    return query->count ? S4_OK : add_row(heap, row);
 }
 
 static s4_status scan_table(struct heap *heap, const struct query_pin *pin)
@@ -342,30 +345,47 @@ static s4_status scan(struct heap *heap, const struct query_pins *pins)
     return S4_OK;
 }
 
+/* Consumes the heap-> */
+static s4_status finish(struct heap *heap, s4_status status, struct query_result *result)
+{
+    const struct query *query = heap->query;
+    struct query_row *rows = NULL;
+    if (status == S4_OK && heap->n > 0) {
+        rows = mem_calloc(heap->n, sizeof *rows);
+        status = rows ? S4_OK : S4_NO_MEMORY;
+    }
+    if (status == S4_OK) {
+        if (heap->n > 1)
+            qsort_r(heap->entries, heap->n, sizeof *heap->entries, compare_for_sort, &query);
+        for (size_t i = 0; i < heap->n; i++)
+            rows[i] = heap->entries[i].row;
+        *result = (struct query_result){
+            .type = query->type,
+            .matched = heap->matched,
+            .n_rows = heap->n,
+            .rows = rows,
+        };
+    }
+    mem_free(heap->entries);
+    return status;
+}
+
 s4_status query_run(const struct query *query, const struct query_pins *pins,
                     struct query_result *result)
 {
     struct heap heap = { .query = query };
-    s4_status status = scan(&heap, pins);
-    struct query_row *rows = NULL;
-    if (status == S4_OK && heap.n > 0) {
-        rows = mem_calloc(heap.n, sizeof *rows);
-        status = rows ? S4_OK : S4_NO_MEMORY;
-    }
-    if (status == S4_OK) {
-        if (heap.n > 1)
-            qsort_r(heap.entries, heap.n, sizeof *heap.entries, compare_for_sort, &query);
-        for (size_t i = 0; i < heap.n; i++)
-            rows[i] = heap.entries[i].row;
-        *result = (struct query_result){
-            .type = query->type,
-            .matched = heap.matched,
-            .n_rows = heap.n,
-            .rows = rows,
-        };
-    }
-    mem_free(heap.entries);
-    return status;
+    return finish(&heap, scan(&heap, pins), result);
+}
+
+s4_status query_merge(const struct query *query, const struct query_row *rows, size_t n,
+                      uint64_t matched, struct query_result *result)
+{
+    struct heap heap = { .query = query };
+    s4_status status = S4_OK;
+    for (size_t i = 0; i < n && status == S4_OK; i++)
+        status = add_row(&heap, &rows[i]);
+    heap.matched = matched;
+    return finish(&heap, status, result);
 }
 
 void query_result_fini(struct query_result *result)

@@ -81,6 +81,10 @@ struct query_result {
 
 s4_status query_run(const struct query *query, const struct query_pins *pins,
                     struct query_result *result) MUST_USE;
+/* Rows that other nodes answered the same query with, and this one's own, which matched `matched`
+ * times together: in order, and cut. They are borrowed, and outlive the result. */
+s4_status query_merge(const struct query *query, const struct query_row *rows, size_t n,
+                      uint64_t matched, struct query_result *result) MUST_USE;
 void query_result_fini(struct query_result *result);
 
 /* One JSON object per line. */

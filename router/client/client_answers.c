@@ -91,6 +91,20 @@ s4_status s4_client_drain(s4_client *client, const char *app, bool finish, s4_dr
     return S4_OK;
 }
 
+s4_status s4_client_drain_node(s4_client *client, const char *node)
+{
+    TRY(client_check_text(client, "node", node));
+    S4__Control__DrainNode drain = S4__CONTROL__DRAIN_NODE__INIT;
+    S4__Control__Request request = S4__CONTROL__REQUEST__INIT;
+    drain.node = text(node);
+    request.what_case = S4__CONTROL__REQUEST__WHAT_DRAIN_NODE;
+    request.drain_node = &drain;
+    S4__Control__Reply *reply;
+    TRY(client_call(client, &request, S4__CONTROL__REPLY__WHAT__NOT_SET, &reply));
+    control_reply_destroy(reply);
+    return S4_OK;
+}
+
 s4_status s4_client_stop(s4_client *client, bool now)
 {
     S4__Control__Stop stop = S4__CONTROL__STOP__INIT;
@@ -147,13 +161,15 @@ s4_status s4_client_query(s4_client *client, const s4_query *query, s4_rows **ro
     message.limit = query->limit;
     message.has_text = true;
     message.text = query->text;
+    message.has_stale = true;
+    message.stale = query->stale;
     request.what_case = S4__CONTROL__REQUEST__WHAT_QUERY;
     request.query = &message;
     return call_rows(client, &request, S4__CONTROL__REPLY__WHAT_ROWS, rows);
 }
 
-s4_status s4_client_ask(s4_client *client, const char *app, const char *prototype, const char *key,
-                        bool table, s4_rows **rows)
+static s4_status ask_instance(s4_client *client, const char *app, const char *prototype,
+                              const char *key, bool table, bool stale, s4_rows **rows)
 {
     TRY(client_check_text(client, "application", app));
     TRY(client_check_text(client, "prototype", prototype));
@@ -165,9 +181,23 @@ s4_status s4_client_ask(s4_client *client, const char *app, const char *prototyp
     ask.key = text(key);
     ask.has_text = true;
     ask.text = table;
+    ask.has_stale = true;
+    ask.stale = stale;
     request.what_case = S4__CONTROL__REQUEST__WHAT_ASK;
     request.ask = &ask;
     return call_rows(client, &request, S4__CONTROL__REPLY__WHAT_ANSWER, rows);
+}
+
+s4_status s4_client_ask(s4_client *client, const char *app, const char *prototype, const char *key,
+                        bool table, s4_rows **rows)
+{
+    return ask_instance(client, app, prototype, key, table, false, rows);
+}
+
+s4_status s4_client_ask_stale(s4_client *client, const char *app, const char *prototype,
+                              const char *key, bool table, s4_rows **rows)
+{
+    return ask_instance(client, app, prototype, key, table, true, rows);
 }
 
 s4_status s4_client_count(s4_client *client, const char *app, const char *prototype,

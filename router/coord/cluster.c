@@ -367,11 +367,16 @@ bool cluster_leads(const struct cluster *cluster)
     return cluster->lead.epoch > 0;
 }
 
-bool cluster_may_answer(const struct cluster *cluster, uint64_t now_boot_us)
+uint64_t cluster_sure_until_us(const struct cluster *cluster)
 {
     if (cluster->index == MAP_NOBODY || !cluster->coord || cluster->expired)
-        return false;
-    return PLANTED(PLANTED_ANSWERS_ALWAYS) || now_boot_us < coord_sure_until_us(cluster->coord);
+        return 0;
+    return PLANTED(PLANTED_ANSWERS_ALWAYS) ? UINT64_MAX : coord_sure_until_us(cluster->coord);
+}
+
+bool cluster_may_answer(const struct cluster *cluster, uint64_t now_boot_us)
+{
+    return now_boot_us < cluster_sure_until_us(cluster);
 }
 
 /* ---- reports --------------------------------------------------------------------------------- */

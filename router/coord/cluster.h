@@ -104,6 +104,8 @@ bool cluster_leads(const struct cluster *cluster);
 /* Whether it may answer for its slots at this instant of the boot-time clock, which is read after
  * the answer was made: false when its session could have expired, so that others could own them. */
 bool cluster_may_answer(const struct cluster *cluster, uint64_t now_boot_us);
+/* The moment past which it may not; 0: it may not at all. Only a step moves it. */
+uint64_t cluster_sure_until_us(const struct cluster *cluster);
 
 /* ---- reports --------------------------------------------------------------------------------- */
 

@@ -330,3 +330,8 @@ struct net_counters net_counters(const struct net *net)
     }
     return sum;
 }
+
+struct waker *net_waker(struct net *net)
+{
+    return &net->options.transport->waker;
+}

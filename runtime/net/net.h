@@ -132,7 +132,8 @@ void net_refuse(struct net *net, const char *name, uint64_t incarnation, const s
 bool net_step(struct net *net, size_t max);
 /* Sleeps until there may be work for net_step, net_wake was called, or the time is over. */
 void net_wait(struct net *net, uint64_t timeout_us);
-void net_wake(struct net *net); /* any thread */
+void net_wake(struct net *net);           /* any thread */
+struct waker *net_waker(struct net *net); /* that net_wait sleeps on; for others of its thread */
 
 /* Ends the sessions that were opened here, each when its frames are acknowledged. Step on until
  * net_is_closed: every session, of both directions, is over, or nothing was heard on it for

@@ -170,6 +170,11 @@ static void ferry_refuse(struct ferry *ferry, uint32_t from, const struct diag *
     ck_abort_msg("node %u is refused: %s", from, diag->text);
 }
 
+static uint32_t ferry_unsent(struct ferry *ferry)
+{
+    return 0;
+}
+
 static void ferry_wake(struct ferry *ferry)
 {
 }
@@ -183,6 +188,7 @@ static const struct ferry_ops ferry_ops = {
     .open = ferry_open,
     .end = ferry_end,
     .refuse = ferry_refuse,
+    .unsent = ferry_unsent,
     .wake = ferry_wake,
 };
 

@@ -95,7 +95,11 @@ typedef struct s4_drained {
  * input: event clocks go to the end of time and every instance gets its last output call. */
 S4_CLIENT_USE s4_status s4_client_drain(s4_client *client, const char *app, bool finish,
                                         s4_drained *drained);
-/* The node drains (unless `now`), answers, and ends. */
+/* Has a node of the cluster hand its slots to the others, and waits until it has none. It lives on
+ * without any, until it is started anew. S4_NOT_FOUND: there is no such node; S4_STATE: no other
+ * one could take them, or the node that was asked belongs to no cluster. */
+S4_CLIENT_USE s4_status s4_client_drain_node(s4_client *client, const char *node);
+/* The node drains (unless `now`), answers, and ends; in a cluster it first hands its slots over. */
 S4_CLIENT_USE s4_status s4_client_stop(s4_client *client, bool now);
 
 /* ---- events in ----------------------------------------------------------------------------- */
@@ -165,6 +169,8 @@ typedef struct s4_query {
     const char *by;
     uint64_t limit; /* at most so many rows; 0: the node's limit */
     bool text;      /* also as a table for people: s4_rows_text */
+    bool stale;     /* also from nodes that have lost touch with their cluster: others may have
+                       taken them for dead, and own their slots by now */
 } s4_query;
 
 typedef struct s4_rows s4_rows;
@@ -175,6 +181,10 @@ S4_CLIENT_USE s4_status s4_client_query(s4_client *client, const s4_query *query
 /* Asks the living instance of a key; one row. S4_NOT_FOUND: there is none; it is never made. */
 S4_CLIENT_USE s4_status s4_client_ask(s4_client *client, const char *app, const char *prototype,
                                       const char *key, bool text, s4_rows **rows);
+/* The same, also from a node that has lost touch with its cluster (s4_query). */
+S4_CLIENT_USE s4_status s4_client_ask_stale(s4_client *client, const char *app,
+                                            const char *prototype, const char *key, bool text,
+                                            s4_rows **rows);
 /* How many instances of a prototype live. */
 S4_CLIENT_USE s4_status s4_client_count(s4_client *client, const char *app, const char *prototype,
                                         uint64_t *count);

@@ -1,0 +1,13 @@
+/* One request to another node, waited for; for threads that may wait. */
+#ifndef APPS_S4_ASK_H
+#define APPS_S4_ASK_H
+
+#include "router/client/control.h"
+#include "runtime/base/diag.h"
+
+/* `uri` as in endpoint.h. *reply is the caller's, whatever its status is. S4_UNAVAILABLE: no sign
+ * of life for `timeout_ms`. */
+s4_status ask_node(const char *uri, S4__Control__Request *request, uint32_t timeout_ms,
+                   S4__Control__Reply **reply, struct diag *diag) MUST_USE;
+
+#endif
