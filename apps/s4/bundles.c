@@ -201,8 +201,9 @@ static void refuse(struct bundles *bundles, const struct want *want, const char 
 static struct checked *check(struct bundles *bundles, const struct want *want)
 {
     struct checked **at = find(bundles, want->app.id);
-    if (*at)
-        return *at;
+    struct checked *made = *at;
+    if (made)
+        return made;
     struct problems problems;
     struct bundle *bundle = NULL;
     struct plugin *plugin = NULL;
@@ -210,7 +211,7 @@ static struct checked *check(struct bundles *bundles, const struct want *want)
     s4_status status = get(bundles, want, &bundle, &problems);
     if (status == S4_OK)
         status = plugin_load(bundle, NULL, &plugin, &problems);
-    struct checked *made = status == S4_OK ? mem_zalloc(sizeof *made) : NULL;
+    made = status == S4_OK ? mem_zalloc(sizeof *made) : NULL;
     if (made) {
         *made = (struct checked){ .id = want->app.id, .bundle = bundle, .plugin = plugin };
         *at = made;

@@ -121,7 +121,7 @@ static int ask(struct query *query, s4_client *client)
 {
     if (query->count)
         return count_instances(query, client);
-    s4_rows *rows;
+    s4_rows *rows = NULL;
     s4_status status;
     bool text = !query->json;
     query->what.app = query->target.app;

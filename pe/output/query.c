@@ -154,7 +154,8 @@ static int compare_numbers(uint64_t a, uint64_t b)
 
 static int compare_bytes(const char *a, size_t a_len, const char *b, size_t b_len)
 {
-    int order = memcmp(a, b, size_min(a_len, b_len));
+    size_t len = size_min(a_len, b_len);
+    int order = len > 0 && a && b ? memcmp(a, b, len) : 0;
     return order != 0 ? order : compare_numbers(a_len, b_len);
 }
 
@@ -263,7 +264,7 @@ static s4_status heap_add(struct heap *heap, const struct entry *entry)
         heap->entries[heap->n++] = *entry;
         if (heap->n == heap->query->limit)
             heapify(heap);
-    } else if (compare_entries(heap->query, entry, &heap->entries[0]) < 0) {
+    } else if (heap->entries && compare_entries(heap->query, entry, &heap->entries[0]) < 0) {
         sift_down(heap, 0, entry);
     }
     return S4_OK;
@@ -355,7 +356,7 @@ static s4_status finish(struct heap *heap, s4_status status, struct query_result
         status = rows ? S4_OK : S4_NO_MEMORY;
     }
     if (status == S4_OK) {
-        if (heap->n > 1)
+        if (heap->entries && heap->n > 1)
             qsort_r(heap->entries, heap->n, sizeof *heap->entries, compare_for_sort, &query);
         for (size_t i = 0; i < heap->n; i++)
             rows[i] = heap->entries[i].row;
