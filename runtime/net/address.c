@@ -16,7 +16,7 @@ struct host {
 
 static s4_status wanted(const char *text, enum address_use use, struct diag *diag)
 {
-    return diag_set(diag, S4_INVALID, "'%s' is no address; wanted tcp://HOST:PORT%s or ipc:///PATH",
+    return diag_set(diag, S4_INVALID, "'%s' is no address; wanted tcp://HOST:PORT%s or ipc://PATH",
                     text, use == ADDRESS_LISTEN ? " (* for any free port)" : "");
 }
 
@@ -112,6 +112,14 @@ static s4_status read_tcp(const char *text, enum address_use use, bool keyed,
     return S4_OK;
 }
 
+/* A socket in the file system: an abstract one (ipc://@NAME) is guarded by no directory. */
+static bool is_path(const char *text, enum address_use use)
+{
+    const char *path = text + strlen("ipc://");
+    return strncmp(text, "ipc://", strlen("ipc://")) == 0 && *path && *path != '@' &&
+           (use == ADDRESS_LISTEN || strcmp(path, "*") != 0);
+}
+
 s4_status address_read(const char *text, enum address_use use, bool keyed, struct address *address,
                        struct diag *diag)
 {
@@ -120,8 +128,7 @@ s4_status address_read(const char *text, enum address_use use, bool keyed, struc
         return diag_set(diag, S4_TOO_LARGE, "an address of more than %d bytes", ADDRESS_TEXT_MAX);
     if (strncmp(text, "tcp://", 6) == 0)
         TRY(read_tcp(text, use, keyed, &read, diag));
-    else if (strncmp(text, "ipc:///", 7) == 0 ||
-             (use == ADDRESS_LISTEN && strcmp(text, "ipc://*") == 0))
+    else if (is_path(text, use))
         snprintf(read.uri, sizeof read.uri, "%s", text);
     else
         return wanted(text, use, diag);

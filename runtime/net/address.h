@@ -1,7 +1,7 @@
 /* Addresses of nodes, read strictly, and the one rule about them: without keys only this machine
  * may be listened on or reached.
  *
- *     ipc:///PATH              a socket of this machine: who may use it is for its directory's mode
+ *     ipc://PATH               a socket of this machine: who may use it is for its directory's mode
  *     tcp://127.0.0.1:PORT     127.0.0.0/8, [::1] and `localhost` (which is 127.0.0.1 here, and
  *                              never looked up): this machine, any of its users
  *     tcp://HOST:PORT          anywhere: with keys only. IPv4, [IPv6]; a name, to be reached but

@@ -30,17 +30,19 @@ struct transport_upcalls {
      * and nothing else known about it. */
     void (*received)(void *user, uint64_t peer, const void *envelope, size_t size,
                      struct block *block);
-    /* The peer is gone; its number is dead. Not called after disconnect. */
+    /* The peer is gone, or refused the handshake; its number is dead. Not called after disconnect.
+     */
     void (*closed)(void *user, uint64_t peer, const char *reason);
 };
 
 struct transport_ops {
     s4_status (*bind)(struct transport *transport, const char *address, struct diag *diag);
-    s4_status (*connect)(struct transport *transport, const char *address, uint64_t *peer,
-                         struct diag *diag);
+    s4_status (*connect)(struct transport *transport, const char *name, const char *address,
+                         uint64_t *peer, struct diag *diag);
     s4_status (*send)(struct transport *transport, uint64_t peer, const void *envelope, size_t size,
                       struct block *block);
     void (*disconnect)(struct transport *transport, uint64_t peer);
+    const char *(*peer_name)(struct transport *transport, uint64_t peer); /* NULL: knows none */
     size_t (*step)(struct transport *transport, size_t max);
     void (*wait)(struct transport *transport, uint64_t timeout_us);
     void (*destroy)(struct transport *transport);
@@ -74,11 +76,26 @@ static inline const char *transport_address(const struct transport *transport)
     return transport->address;
 }
 
-/* Begins to connect; tries until the other side answers or disconnect is called. */
+/* Begins to connect; tries until the other side answers, refuses, or disconnect is called. `name`:
+ * the node that must be there; by its key, where the transport has keys (NULL: any node). */
+static inline MUST_USE s4_status transport_connect_to(struct transport *transport, const char *name,
+                                                      const char *address, uint64_t *peer,
+                                                      struct diag *diag)
+{
+    return transport->ops->connect(transport, name, address, peer, diag);
+}
+
 static inline MUST_USE s4_status transport_connect(struct transport *transport, const char *address,
                                                    uint64_t *peer, struct diag *diag)
 {
-    return transport->ops->connect(transport, address, peer, diag);
+    return transport->ops->connect(transport, NULL, address, peer, diag);
+}
+
+/* The name that a peer has proved by its key; NULL: there are no keys, or no such peer. Valid until
+ * the next step. */
+static inline const char *transport_peer_name(struct transport *transport, uint64_t peer)
+{
+    return transport->ops->peer_name ? transport->ops->peer_name(transport, peer) : NULL;
 }
 
 /* Never blocks. The envelope is copied; the transport holds the block for as long as it needs it.

@@ -28,8 +28,8 @@ static s4_status sim_bind(struct transport *transport, const char *address, stru
     return status;
 }
 
-static s4_status sim_connect(struct transport *transport, const char *address, uint64_t *peer,
-                             struct diag *diag)
+static s4_status sim_connect(struct transport *transport, const char *name, const char *address,
+                             uint64_t *peer, struct diag *diag)
 {
     struct sim_endpoint *endpoint = (struct sim_endpoint *)transport;
     TRY(check_address(address, diag));

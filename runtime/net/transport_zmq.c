@@ -19,7 +19,6 @@
 
 #define HEARTBEAT_MS         1000
 #define HEARTBEAT_TIMEOUT_MS 5000
-#define HANDSHAKE_MS         3000
 #define RECONNECT_MS         100
 #define RECONNECT_MAX_MS     2000
 #define TCP_MAXRT_MS         10000
@@ -70,7 +69,6 @@ static bool set_options(const struct transport_zmq *zmq, void *socket)
            set_int(socket, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS) &&
            set_int(socket, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS) &&
            set_int(socket, ZMQ_HEARTBEAT_TTL, HEARTBEAT_TIMEOUT_MS) &&
-           set_int(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) &&
            set_int(socket, ZMQ_RECONNECT_IVL, RECONNECT_MS) &&
            set_int(socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS) &&
            set_int(socket, ZMQ_TCP_MAXRT, TCP_MAXRT_MS) &&
@@ -129,7 +127,7 @@ static void free_peer(struct transport_zmq *zmq, size_t slot)
     mem_free(peer);
 }
 
-static struct zpeer *find_peer(const struct transport_zmq *zmq, uint64_t number)
+struct zpeer *zpeer_find(const struct transport_zmq *zmq, uint64_t number)
 {
     for (size_t i = 0; i < zmq->count; i++) {
         if (zmq->peers[i] && zmq->peers[i]->number == number)
@@ -142,8 +140,10 @@ static s4_status ztransport_bind(struct transport *transport, const char *addres
                                  struct diag *diag)
 {
     struct transport_zmq *zmq = zmq_of(transport);
+    struct address read;
     size_t size = sizeof transport->address;
     CHECK(!zmq->router);
+    TRY(address_read(address, ADDRESS_LISTEN, zmq->options.ring, &read, diag));
     zmq->router = zmq_socket(zmq->context, ZMQ_ROUTER);
     if (!zmq->router)
         return zmq_diag(diag, "bind", address);
@@ -151,10 +151,14 @@ static s4_status ztransport_bind(struct transport *transport, const char *addres
     if (!set_options(zmq, zmq->router) || !set_int(zmq->router, ZMQ_ROUTER_MANDATORY, 1))
         status = zmq_diag(diag, "set up", address);
     if (status == S4_OK)
+        status = secure_limits(zmq->router, &read, diag);
+    if (status == S4_OK)
+        status = zkeys_bind(zmq, diag);
+    if (status == S4_OK)
         status = zwatch_open(zmq, zmq->router, &zmq->router_watch);
     if (status == S4_OK)
         status = zmonitor_open(zmq, zmq->router, &zmq->router_monitor, &zmq->router_monitor_watch);
-    if (status == S4_OK && zmq_bind(zmq->router, address) != 0)
+    if (status == S4_OK && zmq_bind(zmq->router, read.uri) != 0)
         status = zmq_diag(diag, "bind", address);
     if (status == S4_OK &&
         zmq_getsockopt(zmq->router, ZMQ_LAST_ENDPOINT, transport->address, &size) != 0)
@@ -168,11 +172,13 @@ static s4_status ztransport_bind(struct transport *transport, const char *addres
     return status;
 }
 
-static s4_status ztransport_connect(struct transport *transport, const char *address,
-                                    uint64_t *number, struct diag *diag)
+static s4_status ztransport_connect(struct transport *transport, const char *name,
+                                    const char *address, uint64_t *number, struct diag *diag)
 {
     struct transport_zmq *zmq = zmq_of(transport);
+    struct address read;
     struct zpeer *peer;
+    TRY(address_read(address, ADDRESS_REACH, zmq->options.ring, &read, diag));
     s4_status status = zpeer_add(zmq, &peer);
     if (status != S4_OK)
         return diag_set(diag, status, "connect %s: %s", address, s4_status_text(status));
@@ -180,10 +186,14 @@ static s4_status ztransport_connect(struct transport *transport, const char *add
     if (!peer->dealer || !set_options(zmq, peer->dealer))
         status = zmq_diag(diag, "set up", address);
     if (status == S4_OK)
+        status = secure_limits(peer->dealer, &read, diag);
+    if (status == S4_OK)
+        status = zkeys_connect(zmq, peer, name, diag);
+    if (status == S4_OK)
         status = zwatch_open(zmq, peer->dealer, &peer->watch);
     if (status == S4_OK)
         status = zmonitor_open(zmq, peer->dealer, &peer->monitor, &peer->monitor_watch);
-    if (status == S4_OK && zmq_connect(peer->dealer, address) != 0)
+    if (status == S4_OK && zmq_connect(peer->dealer, read.uri) != 0)
         status = zmq_diag(diag, "connect", address);
     if (status != S4_OK) {
         peer->state = ZPEER_DEAD; /* the next sweep frees it */
@@ -222,7 +232,7 @@ static s4_status ztransport_send(struct transport *transport, uint64_t number, c
                                  size_t size, struct block *block)
 {
     struct transport_zmq *zmq = zmq_of(transport);
-    struct zpeer *peer = find_peer(zmq, number);
+    struct zpeer *peer = zpeer_find(zmq, number);
     if (!peer || peer->state != ZPEER_UP)
         return S4_UNAVAILABLE;
     void *socket = peer->dealer ? peer->dealer : zmq->router;
@@ -238,7 +248,7 @@ static s4_status ztransport_send(struct transport *transport, uint64_t number, c
 
 static void ztransport_disconnect(struct transport *transport, uint64_t number)
 {
-    struct zpeer *peer = find_peer(zmq_of(transport), number);
+    struct zpeer *peer = zpeer_find(zmq_of(transport), number);
     if (peer && peer->state == ZPEER_CLOSING && !peer->dealer)
         peer->number = 0; /* its connection is gone: nothing to wait for */
     if (peer)
@@ -325,7 +335,7 @@ static size_t ztransport_step(struct transport *transport, size_t max)
 {
     struct transport_zmq *zmq = zmq_of(transport);
     look_sometimes(zmq);
-    size_t done = zmonitor_step(zmq);
+    size_t done = zmonitor_step(zmq) + zkeys_step(zmq);
     bool router_drained = false, any = true;
     for (size_t messages = 0; any && messages < max;) {
         any = false;
@@ -363,6 +373,7 @@ static void ztransport_destroy(struct transport *transport)
         zmonitor_close(zmq, zmq->router, zmq->router_monitor);
     if (zmq->router)
         close_socket(zmq, zmq->router);
+    zap_stop(zmq->zap);
     if (!zmq->options.context)
         zmq_ctx_term(zmq->context); /* waits until the I/O thread has let go of every block */
     waker_fini(&transport->waker);
@@ -376,6 +387,7 @@ static const struct transport_ops zmq_ops = {
     .connect = ztransport_connect,
     .send = ztransport_send,
     .disconnect = ztransport_disconnect,
+    .peer_name = zkeys_peer_name,
     .step = ztransport_step,
     .wait = ztransport_wait,
     .destroy = ztransport_destroy,
@@ -412,7 +424,11 @@ s4_status transport_zmq_create(const struct transport_zmq_options *options,
         return diag_set(diag, status, "no event descriptor");
     }
     status = open_context(zmq, diag);
+    if (status == S4_OK)
+        status = zkeys_open(zmq, diag);
     if (status != S4_OK) {
+        if (zmq->context && !options->context)
+            zmq_ctx_term(zmq->context);
         waker_fini(&zmq->transport.waker);
         mem_free(zmq);
         return status;

@@ -1,9 +1,10 @@
 /* The inside of the ZeroMQ transport: transport_zmq.c (sockets, sending, stepping),
  * transport_zmq_receive.c (messages that come in), transport_zmq_monitor.c (which connections are
- * alive). */
+ * alive), transport_zmq_keys.c (whose they are). */
 #ifndef RUNTIME_NET_TRANSPORT_ZMQ_IMPL_H
 #define RUNTIME_NET_TRANSPORT_ZMQ_IMPL_H
 
+#include "runtime/net/secure.h"
 #include "runtime/net/transport_zmq.h"
 
 #define ROUTE_MAX 255 /* bytes of a ROUTER's routing id */
@@ -32,7 +33,11 @@ struct zpeer {
     bool drained; /* DEALER: nothing was there to read after it closed */
     uint8_t route_size;
     uint8_t route[ROUTE_MAX];
-    char reason[64]; /* why it closed */
+    uint32_t failures; /* DEALER: handshakes that ended without a word */
+    bool keyed;        /* its key is known, and in the keyring when it was looked for last */
+    uint8_t key[CURVE_BYTES];
+    char name[CURVE_NAME_MAX + 1]; /* that key's */
+    char reason[64];               /* why it closed */
 };
 
 struct transport_zmq {
@@ -46,7 +51,9 @@ struct transport_zmq {
     size_t count, capacity;
     uint64_t numbers;  /* peers so far */
     uint64_t monitors; /* monitors so far: their names */
-    uint64_t *alive;   /* ROUTER's connections: bit fd */
+    struct zap *zap;   /* of its own context */
+    uint64_t ring_version;
+    uint64_t *alive; /* ROUTER's connections: bit fd */
     size_t alive_words;
     size_t turn;     /* where the next step begins to read */
     uint32_t unseen; /* steps since it was last looked at the descriptors */
@@ -55,6 +62,20 @@ struct transport_zmq {
 s4_status zpeer_add(struct transport_zmq *zmq, struct zpeer **peer) MUST_USE;
 /* Ends a peer from here and tells the user why. */
 void zpeer_close_for(struct transport_zmq *zmq, struct zpeer *peer, const char *reason);
+
+/* transport_zmq_keys.c; all of them do nothing without keys. */
+s4_status zkeys_open(struct transport_zmq *zmq, struct diag *diag) MUST_USE;
+s4_status zkeys_bind(struct transport_zmq *zmq, struct diag *diag) MUST_USE;
+s4_status zkeys_connect(struct transport_zmq *zmq, struct zpeer *peer, const char *name,
+                        struct diag *diag) MUST_USE;
+/* Whose key the first message of a connection proves; false: nobody's any more. */
+bool zkeys_accept(struct transport_zmq *zmq, struct zpeer *peer, zmq_msg_t *message) MUST_USE;
+/* Ends the connections of keys that were revoked; how many. */
+size_t zkeys_step(struct transport_zmq *zmq);
+/* A DEALER's handshake failed (a monitor's event): closes the peer if it will not get better. */
+bool zkeys_failed(struct transport_zmq *zmq, struct zpeer *peer, uint16_t event);
+const char *zkeys_peer_name(struct transport *transport, uint64_t number);
+struct zpeer *zpeer_find(const struct transport_zmq *zmq, uint64_t number);
 
 /* One message handed up; false: there was none. */
 bool zreceive_router(struct transport_zmq *zmq);

@@ -14,7 +14,10 @@
 
 #include "runtime/base/mem.h"
 
-#define DEALER_EVENTS (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED)
+#define DEALER_EVENTS                                                             \
+    (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED |                     \
+     ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | \
+     ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
 #define ROUTER_EVENTS (ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED)
 #define FD_MAX        (1 << 20)
 
@@ -129,6 +132,8 @@ static size_t read_dealer(struct transport_zmq *zmq, struct zpeer *peer)
             zmq->transport.upcalls->connected(zmq->transport.user, peer->number, true);
         } else if (event == ZMQ_EVENT_DISCONNECTED) {
             mark_closing(peer, "the other side ended it, or was silent for too long");
+        } else if (peer->state == ZPEER_CONNECTING) {
+            events += zkeys_failed(zmq, peer, event);
         }
     }
     return events;

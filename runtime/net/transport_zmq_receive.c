@@ -105,6 +105,10 @@ static struct zpeer *accept_peer(struct transport_zmq *zmq, zmq_msg_t *route, zm
     peer->route_size = (uint8_t)size;
     memcpy(peer->route, zmq_msg_data(route), size);
     peer->state = ZPEER_UP;
+    if (!zkeys_accept(zmq, peer, envelope))
+        peer->state = ZPEER_DEAD; /* what it sends is dropped until it is gone */
+    if (peer->state == ZPEER_DEAD)
+        return peer;
     uint64_t number = peer->number;
     zmq->transport.upcalls->connected(zmq->transport.user, number, false);
     if (peer->state == ZPEER_UP && !zmonitor_is_alive(zmq, fd)) {

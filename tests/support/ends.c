@@ -12,9 +12,25 @@ static void open_zmq(struct ends *ends, uint32_t queue_max)
 {
     struct diag diag = { 0 };
     for (int i = 0; i < 2; i++) {
-        struct transport_zmq_options options = { .pool = ends->pools[i], .queue_max = queue_max };
+        struct transport_zmq_options options = { .pool = ends->pools[i],
+                                                 .queue_max = queue_max,
+                                                 .ring = ends->rings[i] };
         ck_assert_msg(transport_zmq_create(&options, &ends->transports[i], &diag) == S4_OK, "%s",
                       diag.text);
+    }
+}
+
+static void open_keys(struct ends *ends)
+{
+    static const char *const names[] = { "n0", "n1" };
+    for (int i = 0; i < 2; i++) {
+        key_place_open(&ends->places[i]);
+        key_place_draw(&ends->places[i], KEYRING_NODE, names[i]);
+        key_place_revoke(&ends->places[i], KEYRING_NODE, names[i]);
+    }
+    for (int i = 0; i < 2; i++) {
+        key_place_admit(&ends->places[i], KEYRING_NODE, names[!i], &ends->places[!i]);
+        ends->rings[i] = key_place_ring(&ends->places[i], names[i]);
     }
 }
 
@@ -40,7 +56,9 @@ void ends_open(struct ends *ends, enum ends_kind kind, uint64_t seed, uint32_t q
         ends->clock = &ends->sim_clock.clock;
     for (int i = 0; i < 2; i++)
         ck_assert_int_eq(block_pool_create(BLOCK_SIZE_DEFAULT, &ends->pools[i]), S4_OK);
-    if (kind == ENDS_TCP || kind == ENDS_IPC)
+    if (kind == ENDS_CURVE)
+        open_keys(ends);
+    if (kind == ENDS_TCP || kind == ENDS_IPC || kind == ENDS_CURVE)
         open_zmq(ends, queue_max);
     else
         open_sim(ends, seed, queue_max);
@@ -54,12 +72,16 @@ void ends_close(struct ends *ends)
     for (int i = 0; i < 2; i++) {
         ck_assert_uint_eq(block_pool_bytes(ends->pools[i]), 0);
         block_pool_destroy(ends->pools[i]);
+        keyring_close(ends->rings[i]);
+        if (ends->rings[i])
+            key_place_close(&ends->places[i]);
     }
 }
 
 const char *ends_address(const struct ends *ends)
 {
-    static const char *const addresses[] = { "b", "b", "tcp://127.0.0.1:*", "ipc://*" };
+    static const char *const addresses[] = { "b", "b", "tcp://127.0.0.1:*", "ipc://*",
+                                             "tcp://127.0.0.1:*" };
     return addresses[ends->kind];
 }
 

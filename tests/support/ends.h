@@ -3,12 +3,14 @@
 #define TESTS_SUPPORT_ENDS_H
 
 #include "runtime/net/transport_sim.h"
+#include "tests/support/key_place.h"
 
 enum ends_kind {
     ENDS_SIM,    /* one thread, simulated clock, delays drawn from the seed */
     ENDS_INPROC, /* the same network, real clock, no delays: for threads */
     ENDS_TCP,
     ENDS_IPC,
+    ENDS_CURVE, /* tcp, with keys: each knows the other alone; end 0 is n0, end 1 is n1 */
 };
 
 struct ends {
@@ -17,7 +19,9 @@ struct ends {
     struct transport *transports[2]; /* NULL: given away, or destroyed */
     const struct clock *clock;
     struct clock_sim sim_clock;
-    struct sim_net *sim; /* NULL with ZeroMQ */
+    struct sim_net *sim;        /* NULL with ZeroMQ */
+    struct key_place places[2]; /* of keys, and what is read from them; ENDS_CURVE only */
+    struct keyring *rings[2];
 };
 
 /* `queue_max`: messages per connection and direction, 0: the default. Aborts on any error. */

@@ -1,4 +1,4 @@
-/* The transport between processes: what every transport does, over tcp and ipc. */
+/* The transport between processes: what every transport does, over tcp and ipc, and with keys. */
 #include "tests/support/suite.h"
 
 #include <zmq.h>
@@ -10,6 +10,7 @@ START_TEST(zmq_keeps_order)
 {
     transport_check_order(ENDS_TCP);
     transport_check_order(ENDS_IPC);
+    transport_check_order(ENDS_CURVE);
 }
 END_TEST
 
@@ -17,6 +18,7 @@ START_TEST(zmq_keeps_limits)
 {
     transport_check_limits(ENDS_TCP);
     transport_check_limits(ENDS_IPC);
+    transport_check_limits(ENDS_CURVE);
 }
 END_TEST
 
@@ -24,6 +26,7 @@ START_TEST(zmq_refuses_when_full)
 {
     transport_check_full(ENDS_TCP);
     transport_check_full(ENDS_IPC);
+    transport_check_full(ENDS_CURVE);
 }
 END_TEST
 
@@ -31,12 +34,14 @@ START_TEST(zmq_tells_ends)
 {
     transport_check_close(ENDS_TCP);
     transport_check_close(ENDS_IPC);
+    transport_check_close(ENDS_CURVE);
 }
 END_TEST
 
 START_TEST(zmq_waits_and_wakes)
 {
     transport_check_wake(ENDS_TCP);
+    transport_check_wake(ENDS_CURVE);
 }
 END_TEST
 
@@ -44,12 +49,14 @@ START_TEST(zmq_names_bad_addresses)
 {
     transport_check_addresses(ENDS_TCP);
     transport_check_addresses(ENDS_IPC);
+    transport_check_addresses(ENDS_CURVE);
 }
 END_TEST
 
 START_TEST(zmq_serves_two_threads)
 {
     transport_check_threads(ENDS_TCP);
+    transport_check_threads(ENDS_CURVE);
 }
 END_TEST
 
