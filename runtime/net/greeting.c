@@ -60,3 +60,11 @@ s4_status greeting_check_welcome(const struct self *self, const char *name, uint
                         (ull)welcome->frame, LANE_WINDOW_MAX);
     return S4_OK;
 }
+
+s4_status greeting_check_name(const char *proved, const Envelope *envelope, struct diag *diag)
+{
+    if (!proved || strcmp(proved, envelope->node) == 0)
+        return S4_OK;
+    return diag_set(diag, S4_PERMISSION, "it says that it is node %s, and has the key of %s",
+                    envelope->node, proved);
+}

@@ -21,5 +21,9 @@ s4_status greeting_check_hello(const struct self *self, const Envelope *hello,
 /* Opener: is it who was meant? `name` "": any; `incarnation` 0: any. */
 s4_status greeting_check_welcome(const struct self *self, const char *name, uint64_t incarnation,
                                  const Envelope *welcome, struct diag *diag) MUST_USE;
+/* Either: is the name that it says that of the key which it came with? `proved` as of
+ * transport_peer_name. S4_PERMISSION. */
+s4_status greeting_check_name(const char *proved, const Envelope *envelope,
+                              struct diag *diag) MUST_USE;
 
 #endif

@@ -97,7 +97,7 @@ s4_status net_connect(struct net *net, const char *name, uint64_t incarnation, c
     if (status != S4_OK)
         return diag_set(diag, status, "connect to %s: %s", address, s4_status_text(status));
     memcpy(slot->address, address, strlen(address) + 1);
-    status = transport_connect(net->options.transport, address, &slot->peer, diag);
+    status = transport_connect_to(net->options.transport, name, address, &slot->peer, diag);
     if (status != S4_OK) {
         net->out.slots[slot->number] = NULL;
         net_slot_destroy(slot);

@@ -54,7 +54,8 @@ bool net_slots_reopen(struct net *net)
         struct diag diag = { 0 };
         any = true;
         slot->linked =
-            transport_connect(net->options.transport, slot->address, &slot->peer, &diag) == S4_OK;
+            transport_connect_to(net->options.transport, session_peer_wanted(slot->session),
+                                 slot->address, &slot->peer, &diag) == S4_OK;
         if (slot->linked)
             continue;
         log_write(net->options.log, LOG_WARN, "%s", diag.text);

@@ -101,7 +101,10 @@ static void greet(struct net *net, uint64_t peer, const Envelope *hello)
 {
     struct link_slot *slot = find_node(net, hello);
     struct diag diag = { 0 };
-    s4_status status = greeting_check_hello(&net->self, hello, &diag);
+    s4_status status =
+        greeting_check_name(transport_peer_name(net->options.transport, peer), hello, &diag);
+    if (status == S4_OK)
+        status = greeting_check_hello(&net->self, hello, &diag);
     if (status == S4_OK && is_dead(net, hello->incarnation))
         status = diag_set(&diag, S4_STATE, "incarnation %llx of %s is over here",
                           (ull)hello->incarnation, hello->node);

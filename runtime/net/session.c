@@ -332,6 +332,11 @@ uint64_t session_number(const struct session *session)
     return session->number;
 }
 
+const char *session_peer_wanted(const struct session *session)
+{
+    return session->peer_name[0] ? session->peer_name : NULL;
+}
+
 const char *session_peer_name(const struct session *session)
 {
     return session->peer_name[0] ? session->peer_name : "?";

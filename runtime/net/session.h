@@ -151,7 +151,8 @@ bool session_has_state(const struct session *session); /* acceptor: frames have 
 /* Acceptor: the other side is silent, and all that came is applied. */
 bool session_is_done_with(const struct session *session);
 uint64_t session_number(const struct session *session);
-const char *session_peer_name(const struct session *session); /* "?" before it is known */
+const char *session_peer_wanted(const struct session *session); /* NULL before it is known */
+const char *session_peer_name(const struct session *session);   /* "?" before it is known */
 uint64_t session_peer_incarnation(const struct session *session);
 const struct diag *session_diag(const struct session *session); /* why it failed */
 struct session_counters session_counters(const struct session *session);

@@ -14,8 +14,11 @@ typedef unsigned long long ull;
 static void receive_welcome(struct session *session, const Envelope *envelope)
 {
     struct diag diag = { 0 };
+    const char *proved = transport_peer_name(session->options.transport, session->conn.peer);
     s4_status status = greeting_check_welcome(session->options.self, session->peer_name,
                                               session->peer_incarnation, envelope, &diag);
+    if (status == S4_OK)
+        status = greeting_check_name(proved, envelope, &diag);
     if (status != S4_OK) {
         session_fail(session, status, "%s", diag.text);
         return;

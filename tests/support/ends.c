@@ -22,7 +22,7 @@ static void open_zmq(struct ends *ends, uint32_t queue_max)
 
 static void open_keys(struct ends *ends)
 {
-    static const char *const names[] = { "n0", "n1" };
+    static const char *const names[] = { "a", "b" };
     for (int i = 0; i < 2; i++) {
         key_place_open(&ends->places[i]);
         key_place_draw(&ends->places[i], KEYRING_NODE, names[i]);

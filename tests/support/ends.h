@@ -10,7 +10,7 @@ enum ends_kind {
     ENDS_INPROC, /* the same network, real clock, no delays: for threads */
     ENDS_TCP,
     ENDS_IPC,
-    ENDS_CURVE, /* tcp, with keys: each knows the other alone; end 0 is n0, end 1 is n1 */
+    ENDS_CURVE, /* tcp, with keys: each knows the other alone; end 0 is a, end 1 is b */
 };
 
 struct ends {

@@ -97,7 +97,8 @@ static const struct net_upcalls upcalls = {
     .failed = on_failed,
 };
 
-static void node_create(struct node *node, struct ends *ends, int end, uint64_t seed)
+static void node_create_as(struct node *node, struct ends *ends, int end, const char *name,
+                           uint64_t seed)
 {
     struct diag diag = { 0 };
     *node = (struct node){ .ends = ends, .end = end, .window = 8 };
@@ -105,7 +106,7 @@ static void node_create(struct node *node, struct ends *ends, int end, uint64_t 
     struct net_options options = {
         .transport = ends->transports[end],
         .clock = ends->clock,
-        .node = end == 0 ? "a" : "b",
+        .node = name,
         .seed = rng_next(&node->rng),
         .window = node->window,
         .unheard_us = NET_UNHEARD_MIN_US,
@@ -116,6 +117,11 @@ static void node_create(struct node *node, struct ends *ends, int end, uint64_t 
     net_identify(node->net, 7, 100 + (uint64_t)end);
     s4_status status = net_bind(node->net, end == 0 && ends->sim ? "a" : ends_address(ends), &diag);
     ck_assert_msg(status == S4_OK, "%s", diag.text);
+}
+
+static void node_create(struct node *node, struct ends *ends, int end, uint64_t seed)
+{
+    node_create_as(node, ends, end, end == 0 ? "a" : "b", seed);
 }
 
 static void nodes_open(struct node nodes[2], struct ends *ends, enum ends_kind kind, uint64_t seed)
@@ -403,6 +409,29 @@ void net_check_wrong_node(enum ends_kind kind)
     ck_assert_int_eq(nodes[1].failed, 0);
     ck_assert_uint_eq(net_counters(nodes[1].net).refused, 1);
     nodes_close(nodes, &ends);
+}
+
+/* With the key of a, it says that it is z; and where a listens, z answers. */
+void net_check_names(void)
+{
+    for (int liar = 0; liar < 2; liar++) {
+        struct ends ends;
+        struct node nodes[2];
+        struct diag diag;
+        ends_open(&ends, ENDS_CURVE, 9, 0);
+        node_create_as(&nodes[0], &ends, 0, liar == 0 ? "z" : "a", 9);
+        node_create_as(&nodes[1], &ends, 1, liar == 1 ? "z" : "b", 9);
+        ck_assert_int_eq(
+            net_connect(nodes[0].net, NULL, 0, net_address(nodes[1].net), &nodes[0].peer, &diag),
+            S4_OK);
+        step_until_failed(&nodes[0], &nodes[1]);
+        ck_assert_msg(strstr(nodes[0].diag.text, liar == 0 ? "it is node z, and has the key of a"
+                                                           : "it is node z, and has the key of b"),
+                      "%s", nodes[0].diag.text);
+        ck_assert(!nodes[0].up);
+        ck_assert_int_eq(nodes[1].failed, 0);
+        nodes_close(nodes, &ends);
+    }
 }
 
 static void ignore_connected(void *user, uint64_t peer, bool opened)

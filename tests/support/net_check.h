@@ -10,5 +10,6 @@ void net_check_threads(enum ends_kind kind);    /* a thread per node */
 void net_check_loss(enum ends_kind kind);       /* a node that goes away is told */
 void net_check_wrong_node(enum ends_kind kind); /* another name, a name twice */
 void net_check_strangers(enum ends_kind kind);  /* what is no node is refused and does no harm */
+void net_check_names(void);                     /* with keys: a name is that of its key */
 
 #endif
