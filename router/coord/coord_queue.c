@@ -92,7 +92,7 @@ void coord_item_set_path(struct coord_item *item, const char *path)
 
 void coord_item_set_data(struct coord_item *item, const void *data, size_t size)
 {
-    item->data = mem_dup(data ? data : "", size > 0 ? size : 1);
+    item->data = mem_dup(size > 0 ? data : "", size > 0 ? size : 1);
     if (!item->data) {
         item->answer.status = S4_NO_MEMORY;
         return;

@@ -157,6 +157,12 @@ static void check_numbers(struct coord_client *one, struct coord_client *two)
     coord_told_fini(&told);
 }
 
+/* Whether it is still under way to the service that it left, is not said. */
+static bool mine_is_gone(void *user)
+{
+    return coord_place_get(user, "/mine", COORD_FRESH, NULL) == S4_NOT_FOUND;
+}
+
 void coord_check_sessions(enum coord_place_kind kind)
 {
     struct coord_place place;
@@ -189,7 +195,7 @@ void coord_check_sessions(enum coord_place_kind kind)
     }
     ck_assert_int_eq(two->state, COORD_CONNECTED);
     coord_place_leave(one);
-    ck_assert_int_eq(coord_place_get(two, "/mine", COORD_FRESH, NULL), S4_NOT_FOUND);
+    coord_place_until(&place, mine_is_gone, two, "the end of what was mine");
     ck_assert_int_eq(coord_place_get(two, "/plain", COORD_FRESH, NULL), S4_OK);
     struct coord_told told; /* its answer must not come after the end */
     ck_assert_int_eq(coord_get(two->coord, "/plain", 0, coord_told_call(&told)), S4_OK);

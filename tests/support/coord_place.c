@@ -8,11 +8,13 @@
 #include <unistd.h>
 
 #include "router/coord/coord_dir.h"
+#include "router/coord/coord_zk.h"
 #include "runtime/base/mem.h"
 
 #define LIMIT_US     (20 * 1000000u)
 #define SIM_LIMIT_US (600 * 1000000u)
 
+const char *coord_place_hosts;
 static uint64_t answers;
 
 /* ---- what clients hear ----------------------------------------------------------------------- */
@@ -89,8 +91,29 @@ static void create(struct coord_place *place, struct coord_client *client)
         ck_assert_int_eq(coord_sim_create(place->world, &client->coord), S4_OK);
         return;
     }
+    if (place->kind == COORD_PLACE_ZK) {
+        struct coord_zk_options options = { .hosts = coord_place_hosts,
+                                            .root = place->dir,
+                                            .session_ms = COORD_PLACE_SESSION_MS,
+                                            .clock = place->clock };
+        ck_assert_msg(coord_zk_create(&options, &client->coord, &diag) == S4_OK, "%s", diag.text);
+        return;
+    }
     struct coord_dir_options options = { .path = place->dir, .clock = place->clock };
     ck_assert_msg(coord_dir_create(&options, &client->coord, &diag) == S4_OK, "%s", diag.text);
+}
+
+/* The first client is at the service's own root, and makes the place's. */
+static void make_root(struct coord_place *place)
+{
+    static unsigned places;
+    char path[sizeof place->dir];
+    snprintf(path, sizeof path, "/place-%u", places++);
+    snprintf(place->dir, sizeof place->dir, "/");
+    struct coord_client *client = coord_place_join(place);
+    ck_assert_int_eq(coord_place_create(client, path, COORD_PERSISTENT, "", NULL), S4_OK);
+    coord_place_leave(client);
+    memcpy(place->dir, path, sizeof path);
 }
 
 void coord_place_open(struct coord_place *place, enum coord_place_kind kind, uint64_t seed)
@@ -102,10 +125,21 @@ void coord_place_open(struct coord_place *place, enum coord_place_kind kind, uin
         ck_assert_ptr_nonnull(mkdtemp(place->dir));
         return;
     }
+    if (kind == COORD_PLACE_ZK) {
+        make_root(place);
+        return;
+    }
     clock_sim_init(&place->sim, 1000000);
     place->clock = &place->sim.clock;
     struct coord_sim_options options = { .clock = place->clock, .seed = seed };
     ck_assert_int_eq(coord_world_create(&options, &place->world), S4_OK);
+}
+
+void coord_place_open_at(struct coord_place *place, const char *root)
+{
+    *place = (struct coord_place){ .kind = COORD_PLACE_ZK, .clock = &clock_real };
+    ck_assert_int_eq(waker_init(&place->waker), S4_OK);
+    snprintf(place->dir, sizeof place->dir, "%s", root);
 }
 
 void coord_place_close(struct coord_place *place)

@@ -7,7 +7,11 @@
 #define COORD_PLACE_CLIENTS 8
 #define COORD_PLACE_CHANGES 64
 
-enum coord_place_kind { COORD_PLACE_SIM, COORD_PLACE_DIR };
+enum coord_place_kind { COORD_PLACE_SIM, COORD_PLACE_DIR, COORD_PLACE_ZK };
+
+/* ZK: where the servers are, set before a place is opened. Each place has a root of its own. */
+extern const char *coord_place_hosts;
+#define COORD_PLACE_SESSION_MS 1000 /* of ZK */
 
 struct coord_client {
     struct coord_place *place;
@@ -26,7 +30,7 @@ struct coord_place {
     const struct clock *clock;
     struct clock_sim sim;
     struct coord_world *world; /* SIM */
-    char dir[64];              /* DIR */
+    char dir[64];              /* DIR; ZK: its root */
     struct waker waker;
     struct coord_client clients[COORD_PLACE_CLIENTS];
 };
@@ -46,6 +50,8 @@ struct coord_told {
 };
 
 void coord_place_open(struct coord_place *place, enum coord_place_kind kind, uint64_t seed);
+/* ZK, with this entry as its root, whether it is there or not. */
+void coord_place_open_at(struct coord_place *place, const char *root);
 void coord_place_close(struct coord_place *place);
 
 /* A client that is connected. */
