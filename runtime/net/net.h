@@ -24,7 +24,7 @@
 #define NET_VISIT_US       5000000u           /* for which they may say nothing */
 #define NET_DEAD_MAX       256u               /* incarnations that are not listened to any more */
 #define NET_UNHEARD_US     SESSION_UNHEARD_US /* silence that is told */
-#define NET_UNHEARD_MIN_US 1500000u           /* who is there speaks each second */
+#define NET_UNHEARD_MIN_US SESSION_UNHEARD_MIN_US
 
 struct net;
 

@@ -14,6 +14,7 @@
  * A transport that loses any message, DATA or not, is found out at the next one, and PING sees to
  * it that there is a next one within a second.
  */
+#include "runtime/net/planted.h"
 #include "runtime/net/session_impl.h"
 
 #include "runtime/base/mem.h"
@@ -55,65 +56,13 @@ void session_destroy(struct session *session)
     mem_free(session);
 }
 
-/* ---- ends ---------------------------------------------------------------------------------- */
-
-void session_fail(struct session *session, s4_status code, const char *format, ...)
-{
-    if (session_is_over(session))
-        return;
-    char text[DIAG_TEXT_MAX];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    diag_set(&session->diag, code, "session %s %s: %s", session->options.opener ? "to" : "from",
-             session_peer_name(session), text);
-    session_say_bye(session, text, false);
-    session->state = SESSION_FAILED;
-    session->options.upcalls->failed(session->options.user, session, &session->diag);
-}
-
-void session_end(struct session *session)
-{
-    session->state = SESSION_CLOSED;
-    session->options.upcalls->closed(session->options.user, session);
-}
-
-void session_cut(struct session *session, const char *reason)
-{
-    if (session_is_over(session))
-        return;
-    session_say_bye(session, reason, false);
-    session->state = SESSION_CLOSED;
-}
-
-void session_refuse(struct session *session, const struct diag *diag)
-{
-    session_fail(session, diag->code, "%s", diag->text);
-}
-
-void session_break(struct session *session, const char *format, ...)
-{
-    if (session_is_cut_off(session))
-        return;
-    char text[DIAG_TEXT_MAX];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    session_say_bye(session, text, true);
-    session_disconnected(session);
-    if (!session_is_over(session))
-        session->options.upcalls->broken(session->options.user, session, text);
-}
-
 /* ---- connections --------------------------------------------------------------------------- */
 
 /* Who was not there himself cannot judge the silence of others. */
 static void read_clock(struct session *session)
 {
     uint64_t now = session->options.clock->mono_us(session->options.clock);
-    if (now - session->now_us >= SESSION_ABSENT_US)
+    if (now - session->now_us >= SESSION_ABSENT_US && !PLANTED(PLANTED_ABSENCE_IS_SILENCE))
         session->heard_us = session->conn.since_us = now;
     session->now_us = now;
 }
@@ -166,7 +115,8 @@ void session_greeted(struct session *session, uint64_t peer, const Envelope *hel
     memcpy(session->peer_name, hello->node, strlen(hello->node) + 1);
     session->peer_incarnation = hello->incarnation;
     session->counters.controls_received++;
-    session->notices.said = session->notices.heard;
+    if (!PLANTED(PLANTED_NOT_MINE_ONCE))
+        session->notices.said = session->notices.heard;
     if (!session_notices_heard(session, hello->notice)) {
         session_fail(session, S4_PROTOCOL, "it heard of %llu frames that were not taken, of %zu",
                      (unsigned long long)hello->notice,
@@ -203,10 +153,12 @@ static bool is_talking(const struct session *session)
     return session->conn.state >= CONN_RESUMING && !session->conn.bye_said;
 }
 
-/* From when on the other side's silence counts, for the connection. */
-static uint64_t silent_since(const struct session *session)
+/* When a connection that stays silent is given up: so early that another one can be there before
+ * the silence is told. */
+static uint64_t patience_until(const struct session *session)
 {
-    return session->conn.since_us > session->heard_us ? session->conn.since_us : session->heard_us;
+    uint64_t since = session->conn.since_us, heard = session->heard_us;
+    return (since > heard ? since : heard) + session->options.unheard_us / 5 * 3;
 }
 
 static void mind_silence(struct session *session)
@@ -224,8 +176,10 @@ static void mind_silence(struct session *session)
         session->unheard = true;
         session->options.upcalls->unheard(session->options.user, session, false);
     }
-    if (session->conn.state != CONN_DOWN && now - silent_since(session) >= bound)
-        session_break(session, "nothing was heard for %llu ms", (unsigned long long)(bound / 1000));
+    if (session->conn.state != CONN_DOWN && now >= patience_until(session) &&
+        !PLANTED(PLANTED_SILENCE_UNMINDED))
+        session_break(session, "nothing was heard for %llu ms",
+                      (unsigned long long)bound / 5 * 3 / 1000);
 }
 
 static void mind_time(struct session *session)
@@ -285,7 +239,7 @@ uint64_t session_deadline_us(const struct session *session)
     if (!session->unheard)
         at[n++] = session->heard_us + session->options.unheard_us;
     if (session->conn.state != CONN_DOWN)
-        at[n++] = silent_since(session) + session->options.unheard_us;
+        at[n++] = patience_until(session);
     if (session->conn.bye_said)
         at[n++] = session->answer_us;
     if (is_talking(session))

@@ -20,14 +20,15 @@
 #include "runtime/net/lane.h"
 #include "runtime/net/transport.h"
 
-#define SESSION_LANES_MAX   4096u            /* lanes of one session: 64 workers to 64 */
-#define SESSION_APPS_MAX    256u             /* names of apps that one session has carried */
-#define SESSION_NOTICES_MAX (1u << 20)       /* NOT_MINE that the other side has yet to hear */
-#define SESSION_BYE_US      (30u * 1000000u) /* for an answer to BYE */
-#define SESSION_PING_US     1000000u         /* the longest silence of a connection */
-#define SESSION_ABSENT_US   2000000u         /* not stepped for so long: nobody else was silent */
-#define SESSION_UNHEARD_US  5000000u         /* silence of the other side that is told */
-#define SESSION_RETRY_US    1000u            /* after the transport was full */
+#define SESSION_LANES_MAX      4096u            /* lanes of one session: 64 workers to 64 */
+#define SESSION_APPS_MAX       256u             /* names of apps that one session has carried */
+#define SESSION_NOTICES_MAX    (1u << 20)       /* NOT_MINE that the other side has yet to hear */
+#define SESSION_BYE_US         (30u * 1000000u) /* for an answer to BYE */
+#define SESSION_PING_US        1000000u         /* the longest silence of a connection */
+#define SESSION_ABSENT_US      2000000u /* not stepped for so long: nobody else was silent */
+#define SESSION_UNHEARD_US     5000000u /* silence of the other side that is told */
+#define SESSION_UNHEARD_MIN_US 2500000u /* what that may be set to: two PING may be late */
+#define SESSION_RETRY_US       1000u    /* after the transport was full */
 
 struct session;
 

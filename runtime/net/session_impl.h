@@ -1,6 +1,6 @@
-/* The inside of a session, shared by its files: session.c (life), session_say.c (what it says),
- * session_receive.c (what comes), session_out.c (the opener's lanes), session_in.c (the
- * acceptor's), session_notice.c (what was not taken). */
+/* The inside of a session, shared by its files: session.c (life), session_end.c (its ends),
+ * session_say.c (what it says), session_receive.c (what comes), session_out.c (the opener's lanes),
+ * session_in.c (the acceptor's), session_notice.c (what was not taken). */
 #ifndef RUNTIME_NET_SESSION_IMPL_H
 #define RUNTIME_NET_SESSION_IMPL_H
 

@@ -7,6 +7,7 @@
  * blocks and stop the sources. Lanes with something to send are linked and take turns, one frame
  * each, so that a lane with much credit does not starve another.
  */
+#include "runtime/net/planted.h"
 #include "runtime/net/session_impl.h"
 
 #include "runtime/base/hash.h"
@@ -97,7 +98,8 @@ static s4_status send_frame(struct session *session, struct lane_out *lane)
     envelope.has_schema = true;
     envelope.schema = frame->schema;
     envelope.has_map_version = frame->version != 0;
-    envelope.map_version = frame->version;
+    envelope.map_version =
+        PLANTED(PLANTED_RESTAMPED) ? lane_out_held(lane, lane->queued)->version : frame->version;
     envelope.has_worker = true;
     envelope.worker = block->worker;
     envelope.has_records = true;
@@ -115,10 +117,21 @@ static s4_status send_frame(struct session *session, struct lane_out *lane)
     return S4_OK;
 }
 
+/* Whether a lane waits for credit; only a mistake asks that. */
+static bool is_stuck(const struct session *session)
+{
+    bool stuck = false;
+    for (size_t i = 0; i < session->lanes.count; i++) {
+        const struct lane_out *lane = session->lanes.entries[i].lane;
+        stuck |= lane->sent < lane->queued && !lane_out_next(lane);
+    }
+    return stuck;
+}
+
 bool session_out_step(struct session *session)
 {
     bool sent = false;
-    if (session->conn.state != CONN_UP)
+    if (session->conn.state != CONN_UP || (PLANTED(PLANTED_LANES_TOGETHER) && is_stuck(session)))
         return false;
     while (session->out_first) {
         struct lane_out *lane = unlink_first(session);
@@ -203,7 +216,10 @@ static void resume_lane(struct session *session, const uint64_t *told)
         return;
     }
     lane->attempt = session->attempt;
-    lane->limit = limit > lane->limit ? limit : lane->limit;
+    if (!PLANTED(PLANTED_CREDIT_FORGOTTEN))
+        lane->limit = limit > lane->limit ? limit : lane->limit;
+    if (PLANTED(PLANTED_GOES_ON))
+        lane->sent = sent;
     session->counters.frames_applied += applied - acked;
     session->counters.frames_resent += sent - received;
     session->resumes |= applied > 0;
@@ -269,7 +285,9 @@ void session_out_ack(struct session *session, const Envelope *envelope)
 void session_out_credit(struct session *session, const Envelope *envelope)
 {
     struct lane_out *lane = lane_table_find(&session->lanes, envelope->lane);
-    if (!lane || !lane_out_credit(lane, envelope->frame)) {
+    if (PLANTED(PLANTED_CREDIT_RELATIVE) && lane) {
+        lane->limit += session->first_limit / 4 + 1;
+    } else if (!lane || !lane_out_credit(lane, envelope->frame)) {
         session_fail(session, S4_PROTOCOL, "lane %u: credit up to frame %llu after %llu",
                      envelope->lane, (ull)envelope->frame, (ull)(lane ? lane->limit : 0));
         return;
@@ -281,7 +299,7 @@ void session_out_not_mine(struct session *session, const Envelope *envelope)
 {
     const struct lane_out *lane = lane_table_find(&session->lanes, envelope->lane);
     uint64_t due = session->notices_heard + 1;
-    if (envelope->notice < due)
+    if (envelope->notice < due && !PLANTED(PLANTED_NOT_MINE_TWICE))
         return; /* it was heard on a connection before */
     if (envelope->notice > due || !lane || envelope->frame <= lane->acked ||
         envelope->frame > lane->sent || !session->options.upcalls->not_mine) {

@@ -2,6 +2,7 @@
  * notice that was not heard), never a queue of messages: when the transport does not take one, it
  * is tried again at the next step, and a new connection begins from the state.
  */
+#include "runtime/net/planted.h"
 #include "runtime/net/session_impl.h"
 
 s4_status session_say(struct session *session, Envelope *envelope, struct block *block)
@@ -38,9 +39,10 @@ static s4_status say_hello(struct session *session)
     envelope.has_resumes = true;
     envelope.resumes = session->resumes;
     envelope.has_notice = true;
-    envelope.notice = session->notices_heard;
+    envelope.notice =
+        PLANTED(PLANTED_NOT_MINE_TWICE) ? session->notices_told : session->notices_heard;
     TRY(session_say(session, &envelope, NULL));
-    session->notices_told = session->notices_heard;
+    session->notices_told = envelope.notice;
     return S4_OK;
 }
 

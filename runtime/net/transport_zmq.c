@@ -250,7 +250,7 @@ static void ztransport_disconnect(struct transport *transport, uint64_t number)
 {
     struct zpeer *peer = zpeer_find(zmq_of(transport), number);
     if (peer && peer->state == ZPEER_CLOSING && !peer->dealer)
-        peer->number = 0; /* its connection is gone: nothing to wait for */
+        peer->gone = true;
     if (peer)
         peer->state = ZPEER_DEAD;
 }
@@ -267,7 +267,8 @@ static size_t sweep(struct transport_zmq *zmq, bool router_drained)
             zpeer_close_for(zmq, peer, peer->reason);
             events++;
         }
-        if (peer->state == ZPEER_DEAD && (peer->dealer || peer->monitor || peer->number == 0))
+        bool over = peer->dealer || peer->monitor || peer->number == 0;
+        if (peer->state == ZPEER_DEAD && (over || (peer->gone && router_drained)))
             free_peer(zmq, i);
     }
     return events;

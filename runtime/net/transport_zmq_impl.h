@@ -31,6 +31,7 @@ struct zpeer {
     struct zwatch watch, monitor_watch;
     int fd;       /* ROUTER: of its connection */
     bool drained; /* DEALER: nothing was there to read after it closed */
+    bool gone;    /* ROUTER, dead: so is its connection; what it sent is still to be read */
     uint8_t route_size;
     uint8_t route[ROUTE_MAX];
     uint32_t failures; /* DEALER: handshakes that ended without a word */

@@ -96,7 +96,7 @@ static void mark_closing(struct zpeer *peer, const char *reason)
         peer->watch.ready = true; /* to be read to its end */
         snprintf(peer->reason, sizeof peer->reason, "%s", reason);
     } else if (peer->state == ZPEER_DEAD && !peer->dealer) {
-        peer->number = 0; /* nothing more can come: the step frees it */
+        peer->gone = true; /* the step that reads to the end frees it */
     }
 }
 

@@ -22,6 +22,7 @@ extern const s4_app s4_plugin;
 #define LINES          1500
 #define SEEDS_QUICK    100
 #define SEEDS_OF_FILES 5
+#define SEEDS_OF_NETS  20
 #define SLOTS_MOST     64
 #define SAVE_CALLS     7 /* that a save makes on its store */
 
@@ -176,6 +177,63 @@ START_TEST(two_nodes_over_zmq)
 }
 END_TEST
 #endif
+
+/* ---- connections that fail ----------------------------------------------------------------- */
+
+/* Whatever the network does to messages, the rows are the same. */
+START_TEST(two_nodes_over_a_bad_net)
+{
+    static const uint32_t rates[SIM_FAULTS] = {
+        [SIM_DROP] = 10000, [SIM_DUPLICATE] = 10000, [SIM_FLIP] = 10000, [SIM_CUT] = 10000
+    };
+    struct session_counters out = { 0 };
+    expect();
+    for (uint64_t seed = 1; seed <= SEEDS_OF_NETS; seed++) {
+        struct pair pair;
+        struct rig_options options = {
+            .app = &s4_plugin, .workers = 2, .seed = seed, .block_size = 1 * KIB
+        };
+        pair_start(&pair, ENDS_SIM, &options);
+        sim_net_rates(pair.sim, rates);
+        rig_feed(&pair.rigs[0], "lines", forward.data);
+        pair_finish(&pair);
+        check_rows(&pair, "counts", expected_counts);
+        check_rows(&pair, "top", expected_top);
+        for (int i = 0; i < 2; i++) {
+            struct net_counters counters = net_counters(pair.nets[i]);
+            out.reopened += counters.out.reopened;
+            out.frames_resent += counters.out.frames_resent;
+        }
+        pair_stop(&pair);
+    }
+    ck_assert_uint_gt(out.reopened, SEEDS_OF_NETS);
+    ck_assert_uint_gt(out.frames_resent, SEEDS_OF_NETS);
+}
+END_TEST
+
+/* Nobody takes the slots of a node that stays away: the other one stops, and says why. */
+START_TEST(a_node_that_goes_is_a_fault)
+{
+    struct pair pair;
+    struct rig_options options = { .app = &s4_plugin, .workers = 1, .block_size = 4 * KIB };
+    pair_start(&pair, ENDS_SIM, &options);
+    for (int i = 0; i < 100000; i++) {
+        peers_step(pair.peers[0]);
+        peers_step(pair.peers[1]);
+        clock_sim_advance(&pair.clock, 100);
+    }
+    ck_assert_ptr_null(peers_fault(pair.peers[0]));
+    for (uint64_t us = 0; us < NET_UNHEARD_US + 2 * SESSION_PING_US; us += 1000) {
+        peers_step(pair.peers[0]);
+        clock_sim_advance(&pair.clock, 1000);
+    }
+    const char *fault = peers_fault(pair.peers[0]);
+    ck_assert_ptr_nonnull(fault);
+    ck_assert_msg(strstr(fault, "node south: nothing was heard of it") != NULL, "%s", fault);
+    pair.faulty = true;
+    pair_stop(&pair);
+}
+END_TEST
 
 /* ---- seeds --------------------------------------------------------------------------------- */
 
@@ -346,6 +404,8 @@ Suite *suite_build(void)
 #ifndef WITHOUT_ZMQ
     suite_add(suite, "zmq", two_nodes_over_zmq, 60);
 #endif
+    suite_add(suite, "bad_net", two_nodes_over_a_bad_net, 120);
+    suite_add(suite, "goes", a_node_that_goes_is_a_fault, 60);
     suite_add(suite, "seeds", seeds, 1200);
     suite_add(suite, "files", files, 120);
     return suite;

@@ -19,6 +19,7 @@ struct pair {
     struct clock_sim clock;
     pthread_t steppers[2];
     _Atomic bool stop;
+    bool faulty; /* a fault is expected */
 };
 
 /* `options`: app, manifest, slots, workers, block size, seed; threads follow from the kind. */
