@@ -100,6 +100,41 @@ static bool all_mine(const struct engine *engine, const struct block *block, uin
     return true;
 }
 
+/* What a frame nearly always is: whole records of the app's own streams, all for partitions that
+ * run here. One pass, since walking through the records is what costs; it notes where they lie,
+ * which the worker would have to walk for. False: something is not so, and the slower checks say
+ * what. */
+static bool is_plain(const struct engine *engine, const struct host_app *app, struct block *block,
+                     uint32_t worker, uint64_t version)
+{
+    uint32_t slots = engine->map.slots;
+    uint32_t links = links_count(slots);
+    struct block_place *places = block_places(block);
+    const struct type *type = NULL;
+    uint32_t stream = UINT32_MAX;
+    uint32_t count = 0;
+    if (block->used > block->capacity || block->alone)
+        return false;
+    for (size_t at = 0; at < block->used; count++) {
+        const struct record *r = (const struct record *)(const void *)(block->data + at);
+        if (at > BLOCK_AT_MAX || !record_is_whole(r, block->used - at) || r->dst >= slots ||
+            r->src >= links || r->stream >= app->n_pairs ||
+            r->key_hash != hash_bytes(record_key(r), record_key_len(r)) ||
+            judge(engine, r, worker, version) != RECORD_MINE)
+            return false;
+        if (r->stream != stream) {
+            stream = r->stream;
+            type = app->streams[app->pairs[stream].stream].type;
+        }
+        if (codec_check(type, r, NULL) != S4_OK)
+            return false;
+        places[count] = block_place_of(block, r);
+        at += r->len;
+    }
+    block->placed = count == block->count;
+    return block->placed;
+}
+
 /* Leaves the records out that are not for this node, in a copy of the block, since the sender may
  * still have this one; and says of which slots they are, each once. */
 static s4_status sort_out(struct engine *engine, struct block **block, uint32_t worker,
@@ -181,9 +216,11 @@ static s4_status arrive(struct engine *engine, const char *app_name, uint64_t sc
     if (worker >= engine->n_workers)
         return diag_set(diag, S4_CORRUPT, "a block for worker %u, which is not of this node",
                         (*block)->worker);
-    TRY(check_records(app, *block, diag));
-    if (UNLIKELY(!all_mine(engine, *block, worker, arrival->version)))
-        TRY(sort_out(engine, block, worker, arrival, diag));
+    if (UNLIKELY(!is_plain(engine, app, *block, worker, arrival->version))) {
+        TRY(check_records(app, *block, diag));
+        if (!all_mine(engine, *block, worker, arrival->version))
+            TRY(sort_out(engine, block, worker, arrival, diag));
+    }
     struct arrival *kept = mem_alloc(sizeof *kept);
     if (!kept)
         return diag_set(diag, S4_NO_MEMORY, "out of memory");

@@ -98,6 +98,26 @@ static inline const struct record *block_end(const struct block *block)
     return (const struct record *)(const void *)(block->data + block->used);
 }
 
+/* One to eight zeros behind the key: the upper bytes of the last word of its room. */
+static inline bool record_key_ends(const struct record *record, size_t key_len)
+{
+    size_t end = sizeof *record + record_key_room(key_len);
+    size_t behind = end - sizeof *record - sizeof(uint16_t) - key_len;
+    return load_u64((const char *)record + end - sizeof(uint64_t)) >> (64 - 8 * behind) == 0;
+}
+
+/* Whether block_check has nothing against a record of which `left` bytes are there, without saying
+ * what. */
+static inline bool record_is_whole(const struct record *record, size_t left)
+{
+    if (left < sizeof *record + record_key_room(0) || record->len > left ||
+        record->len > RECORD_MAX || record->len % 8 != 0)
+        return false;
+    size_t key_len = record_key_len(record);
+    return key_len <= RECORD_KEY_MAX && sizeof *record + record_key_room(key_len) <= record->len &&
+           record_key_ends(record, key_len);
+}
+
 /* Copies the records that `wants` picks, in their order, into a block of just their size, for the
  * same worker; NULL: there is none. */
 typedef bool block_wants(void *user, const struct record *record);

@@ -4,16 +4,6 @@
 #include "runtime/base/diag.h"
 #include "runtime/record/block.h"
 
-#define KEY_AT (sizeof(struct record) + sizeof(uint16_t))
-
-/* One to eight bytes behind the key: the upper ones of the last word of its room. */
-static bool ends_in_zeros(const struct record *record, size_t key_len)
-{
-    size_t end = sizeof *record + record_key_room(key_len);
-    uint64_t word = load_u64((const char *)record + end - sizeof word);
-    return word >> (64 - 8 * (end - KEY_AT - key_len)) == 0;
-}
-
 /* What is wrong with the record at `offset`, whose `left` bytes are there; NULL: nothing. */
 static const char *record_fault(const struct record *record, size_t left, uint32_t slots)
 {
@@ -28,7 +18,7 @@ static const char *record_fault(const struct record *record, size_t left, uint32
     size_t key_len = record_key_len(record);
     if (key_len > RECORD_KEY_MAX || sizeof *record + record_key_room(key_len) > record->len)
         return "has a key that does not fit";
-    if (!ends_in_zeros(record, key_len))
+    if (!record_key_ends(record, key_len))
         return "has a key that does not end in zeros";
     if (record->dst >= slots)
         return "is for a slot that does not exist";

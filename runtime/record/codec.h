@@ -69,7 +69,16 @@ size_t codec_struct_size(const struct codec *codec);
  * memory bounded by its size. Not checked is what no one relies on: a flag or bool that is not 0
  * counts as set, enums are open, and strings are whatever a handler put there, UTF-8 or not.
  * S4_CORRUPT, and where. */
-s4_status codec_check(const struct type *type, const struct record *record,
-                      struct diag *diag) MUST_USE;
+s4_status codec_check_pieces(const struct type *type, const struct record *record,
+                             struct diag *diag) MUST_USE;
+static inline MUST_USE s4_status codec_check(const struct type *type, const struct record *record,
+                                             struct diag *diag)
+{
+    size_t from = (size_t)(record_attributes(record) - (const char *)record);
+    bool scalars = type->flat && type->n_refs == 0; /* their image has to fit, and that is all */
+    if (scalars && record->len <= RECORD_MAX && from + type->image_size <= record->len)
+        return S4_OK;
+    return codec_check_pieces(type, record, diag);
+}
 
 #endif

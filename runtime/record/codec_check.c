@@ -185,8 +185,8 @@ static s4_status check_image(struct check *check, const struct type *type, uint6
     return S4_OK;
 }
 
-__attribute__((noinline)) static s4_status
-check_pieces(const struct type *type, const struct record *record, struct diag *diag)
+s4_status codec_check_pieces(const struct type *type, const struct record *record,
+                             struct diag *diag)
 {
     struct check check; /* the bitmaps are cleared as far as they are used */
     check.base = (const char *)record;
@@ -204,15 +204,4 @@ check_pieces(const struct type *type, const struct record *record, struct diag *
     memset(check.pieces, 0, words * sizeof *check.pieces);
     memset(check.texts, 0, words * sizeof *check.texts);
     return check_image(&check, type, check.from, 0);
-}
-
-/* Scalars refer to nothing: their image, which is aligned as the record is, has to fit. What is
- * wrong with one that does not is said the general way. */
-s4_status codec_check(const struct type *type, const struct record *record, struct diag *diag)
-{
-    size_t from = (size_t)(record_attributes(record) - (const char *)record);
-    bool scalars = type->flat && type->n_refs == 0;
-    if (scalars && record->len <= RECORD_MAX && from + type->image_size <= record->len)
-        return S4_OK;
-    return check_pieces(type, record, diag);
 }
