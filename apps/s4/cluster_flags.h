@@ -11,7 +11,7 @@
 #define CLUSTER_FLAG_SESSION 0x3002
 
 #define CLUSTER_FLAGS                                                                    \
-    { "zk", CLUSTER_FLAG_ZK, "HOST:PORT,...", 0, "The cluster's ZooKeeper servers", 3 }, \
+    { "zk", CLUSTER_FLAG_ZK, "HOST:PORT,...[/ROOT]", 0, "The cluster's ZooKeeper servers", 3 }, \
         { "shared",                                                                      \
           CLUSTER_FLAG_SHARED,                                                           \
           "DIR",                                                                         \

@@ -9,6 +9,7 @@
 #include "pe/node/ferry_net.h"
 #include "pe/node/node.h"
 #include "router/coord/coord_dir.h"
+#include "router/coord/coord_zk.h"
 #include "runtime/base/mem.h"
 #include "runtime/net/transport_zmq.h"
 
@@ -403,11 +404,29 @@ static void *run(void *arg)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
+/* "HOST:PORT,HOST:PORT", and behind them, if not all of the service is this system's, "/ROOT". */
+static s4_status connect_zk(const struct member_service *service, struct coord **coord,
+                            struct diag *diag)
+{
+    char hosts[MEMBER_SERVICE_MAX];
+    size_t n = strcspn(service->zk, "/");
+    if (n >= sizeof hosts)
+        return diag_set(diag, S4_TOO_LARGE, "the list of servers has %zu bytes; at most %zu", n,
+                        sizeof hosts - 1);
+    memcpy(hosts, service->zk, n);
+    hosts[n] = '\0';
+    struct coord_zk_options zk = { .hosts = hosts,
+                                   .root = service->zk[n] ? service->zk + n : NULL,
+                                   .session_ms = service->session_ms,
+                                   .clock = &clock_real };
+    return coord_zk_create(&zk, coord, diag);
+}
+
 s4_status member_connect(const struct member_service *service, struct coord **coord,
                          struct diag *diag)
 {
     if (service->zk)
-        return diag_set(diag, S4_UNSUPPORTED, "ZooKeeper is not built in");
+        return connect_zk(service, coord, diag);
     struct coord_dir_options dir = { .path = service->shared,
                                      .session_ms = service->session_ms,
                                      .clock = &clock_real };
