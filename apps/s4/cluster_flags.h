@@ -10,18 +10,18 @@
 #define CLUSTER_FLAG_SHARED  0x3001
 #define CLUSTER_FLAG_SESSION 0x3002
 
-#define CLUSTER_FLAGS                                                                    \
+#define CLUSTER_FLAGS                                                                           \
     { "zk", CLUSTER_FLAG_ZK, "HOST:PORT,...[/ROOT]", 0, "The cluster's ZooKeeper servers", 3 }, \
-        { "shared",                                                                      \
-          CLUSTER_FLAG_SHARED,                                                           \
-          "DIR",                                                                         \
-          0,                                                                             \
-          "Instead, a directory that the nodes of this machine share (default: "         \
-          "$XDG_RUNTIME_DIR/s4-clusters, else /tmp/s4-clusters-UID)",                    \
-          3 },                                                                           \
-    {                                                                                    \
-        "session", CLUSTER_FLAG_SESSION, "TIME", 0,                                      \
-            "Silence after which a node is taken for dead (default: 10s)", 3             \
+        { "shared",                                                                             \
+          CLUSTER_FLAG_SHARED,                                                                  \
+          "DIR",                                                                                \
+          0,                                                                                    \
+          "Instead, a directory that the nodes of this machine share (default: "                \
+          "$XDG_RUNTIME_DIR/s4-clusters, else /tmp/s4-clusters-UID)",                           \
+          3 },                                                                                  \
+    {                                                                                           \
+        "session", CLUSTER_FLAG_SESSION, "TIME", 0,                                             \
+            "Silence after which a node is taken for dead (default: 10s)", 3                    \
     }
 
 /* ARGP_ERR_UNKNOWN: none of these. */
