@@ -97,13 +97,7 @@ s4_status net_connect(struct net *net, const char *name, uint64_t incarnation, c
     if (status != S4_OK)
         return diag_set(diag, status, "connect to %s: %s", address, s4_status_text(status));
     memcpy(slot->address, address, strlen(address) + 1);
-    status = transport_connect_to(net->options.transport, name, address, &slot->peer, diag);
-    if (status != S4_OK) {
-        net->out.slots[slot->number] = NULL;
-        net_slot_destroy(slot);
-        return status;
-    }
-    slot->linked = true;
+    net_slot_connect(slot);
     *peer = slot->number;
     return S4_OK;
 }
@@ -292,14 +286,13 @@ void net_close(struct net *net)
 
 bool net_is_closed(const struct net *net)
 {
-    for (size_t i = 0; i < net->out.count; i++) {
-        if (net->out.slots[i] && !session_is_over(net->out.slots[i]->session))
-            return false;
-    }
-    for (size_t i = 0; i < net->in.count; i++) {
-        const struct session *session = net->in.slots[i]->session;
-        if (!session_is_over(session) && !session_is_done_with(session))
-            return false;
+    const struct slot_list *lists[] = { &net->out, &net->in };
+    for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
+        for (size_t i = 0; i < lists[l]->count; i++) {
+            const struct link_slot *slot = lists[l]->slots[i];
+            if (slot && !session_is_over(slot->session) && !session_is_done_with(slot->session))
+                return false;
+        }
     }
     return true;
 }

@@ -104,11 +104,14 @@ const char *net_address(const struct net *net); /* as it came out: real port or 
  * each start, and not 0. Who says HELLO before is told to come again. */
 void net_identify(struct net *net, uint64_t cluster, uint64_t incarnation);
 /* Opens a session to a node; it may be sent to at once, and frames wait until it is up. `name`: who
- * must answer there, NULL: anyone; `incarnation` 0: any, and from the first answer on the same. */
+ * must answer there, NULL: anyone; `incarnation` 0: any, and from the first answer on the same. An
+ * address that is none is tried again like one that nobody answers at: only this node knows it, and
+ * it must not harm what is between others. S4_FULL: NET_PEERS_MAX. */
 s4_status net_connect(struct net *net, const char *name, uint64_t incarnation, const char *address,
                       uint32_t *peer, struct diag *diag) MUST_USE;
 
-/* See session_send. The app is a name, the schema the hash of its graph and types, the version that
+/* See session_send: what is sent on a session that failed is held like other frames, until net_end.
+ * The app is a name, the schema the hash of its graph and types, the version that
  * of the sender's map when it closed the block (0: it has none). */
 s4_status net_send(struct net *net, uint32_t peer, uint32_t lane, const char *app, uint64_t schema,
                    uint64_t version, struct block **block) MUST_USE;

@@ -25,6 +25,7 @@ struct link_slot {
     uint64_t up_us;    /* when the connection came up; 0: it did not */
     uint64_t retry_us; /* when to make another, while not linked */
     uint64_t backoff_us;
+    bool warned; /* of what keeps it from its peer, since it was last steady */
 };
 
 struct slot_list {
@@ -69,6 +70,7 @@ void net_slot_destroy(struct link_slot *slot);
 struct link_slot *net_slot_of_peer(const struct net *net, uint64_t peer);
 void net_slot_unlink(struct link_slot *slot);      /* ends its connection */
 void net_slot_retry_later(struct link_slot *slot); /* opener: the connection is gone */
+void net_slot_connect(struct link_slot *slot);     /* opener: makes one, or will try again */
 /* Makes the connections that are due. True: there was one. */
 bool net_slots_reopen(struct net *net);
 

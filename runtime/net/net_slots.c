@@ -41,6 +41,29 @@ void net_slot_retry_later(struct link_slot *slot)
                                                      : NET_BACKOFF_MAX_US;
     slot->retry_us = now + slot->backoff_us / 2 + rng_below(&net->rng, slot->backoff_us / 2 + 1);
     slot->up_us = 0;
+    slot->warned &= !steady;
+}
+
+/* What has to be said of a connection: once loud, and then for those who look for it. Of a node
+ * that was never there it is nothing; what comes in is lost with what goes out. */
+static enum log_level level_of(struct link_slot *slot)
+{
+    bool loud = slot->opener && !slot->warned && session_state(slot->session) != SESSION_NEW;
+    slot->warned |= loud;
+    return loud ? LOG_WARN : LOG_DEBUG;
+}
+
+void net_slot_connect(struct link_slot *slot)
+{
+    struct net *net = slot->net;
+    struct diag diag = { 0 };
+    slot->linked = transport_connect_to(net->options.transport, session_peer_wanted(slot->session),
+                                        slot->address, &slot->peer, &diag) == S4_OK;
+    if (slot->linked)
+        return;
+    log_write(net->options.log, slot->warned ? LOG_DEBUG : LOG_WARN, "%s", diag.text);
+    slot->warned = true;
+    net_slot_retry_later(slot);
 }
 
 bool net_slots_reopen(struct net *net)
@@ -51,15 +74,8 @@ bool net_slots_reopen(struct net *net)
         if (!slot || slot->linked || session_is_over(slot->session) ||
             net_now(net) < slot->retry_us)
             continue;
-        struct diag diag = { 0 };
         any = true;
-        slot->linked =
-            transport_connect_to(net->options.transport, session_peer_wanted(slot->session),
-                                 slot->address, &slot->peer, &diag) == S4_OK;
-        if (slot->linked)
-            continue;
-        log_write(net->options.log, LOG_WARN, "%s", diag.text);
-        net_slot_retry_later(slot);
+        net_slot_connect(slot);
     }
     return any;
 }
@@ -105,7 +121,7 @@ static void on_not_mine(void *user, struct session *session, const struct sessio
 
 static void tell_lost(struct link_slot *slot, const char *reason)
 {
-    log_write(slot->net->options.log, LOG_WARN, "the connection %s %s is lost: %s",
+    log_write(slot->net->options.log, level_of(slot), "the connection %s %s is lost: %s",
               slot->opener ? "to" : "from", session_peer_name(slot->session), reason);
     if (slot->opener)
         net_slot_retry_later(slot);

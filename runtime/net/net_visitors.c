@@ -49,10 +49,12 @@ static void turn_away(struct net *net, uint64_t peer, const Envelope *hello, con
     size_t size = envelope_pack(&envelope, bytes);
     s4_status status = transport_send(net->options.transport, peer, bytes, size, NULL);
     (void)status; /* a courtesy */
-    if (again)
-        transport_disconnect(net->options.transport, peer);
-    else
+    if (!again) {
         refuse(net, peer, why);
+        return;
+    }
+    log_write(net->options.log, LOG_DEBUG, "%s is to come again: %s", hello->node, why);
+    transport_disconnect(net->options.transport, peer);
 }
 
 static bool is_dead(const struct net *net, uint64_t incarnation)

@@ -278,7 +278,8 @@ bool session_has_state(const struct session *session)
 
 bool session_is_done_with(const struct session *session)
 {
-    return session->unheard && session_in_is_drained(session);
+    return session->unheard && (session->options.opener ? session_out_is_drained(session)
+                                                        : session_in_is_drained(session));
 }
 
 uint64_t session_number(const struct session *session)

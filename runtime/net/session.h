@@ -115,7 +115,8 @@ void session_disconnected(struct session *session);
 /* Opener, on the lane `what->lane`: queues a block with `used`, `count`, `worker` and `hops` set,
  * and sends it if there is credit. S4_STATE: not in a state to send; S4_TOO_LARGE, S4_INVALID,
  * S4_FULL (a limit above), S4_NO_MEMORY: the block stays the caller's. The frame gets the next
- * number of its lane, whatever `what->frame` says. */
+ * number of its lane, whatever `what->frame` says. A session that failed keeps it, and never sends
+ * it. */
 s4_status session_send(struct session *session, const struct session_frame *what,
                        struct block **block) MUST_USE;
 /* The block is borrowed; calls into the session are not allowed. */
@@ -149,7 +150,7 @@ bool session_is_over(const struct session *session); /* closed or failed */
 bool session_is_connected(const struct session *session);
 bool session_is_unheard(const struct session *session);
 bool session_has_state(const struct session *session); /* acceptor: frames have come */
-/* Acceptor: the other side is silent, and all that came is applied. */
+/* The other side is silent, and nothing is owed to it. */
 bool session_is_done_with(const struct session *session);
 uint64_t session_number(const struct session *session);
 const char *session_peer_wanted(const struct session *session); /* NULL before it is known */

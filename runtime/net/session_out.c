@@ -131,7 +131,8 @@ static bool is_stuck(const struct session *session)
 bool session_out_step(struct session *session)
 {
     bool sent = false;
-    if (session->conn.state != CONN_UP || (PLANTED(PLANTED_LANES_TOGETHER) && is_stuck(session)))
+    if (session_is_over(session) || session->conn.state != CONN_UP ||
+        (PLANTED(PLANTED_LANES_TOGETHER) && is_stuck(session)))
         return false;
     while (session->out_first) {
         struct lane_out *lane = unlink_first(session);
@@ -150,7 +151,8 @@ s4_status session_send(struct session *session, const struct session_frame *what
 {
     const struct block *given = *block;
     CHECK(session->options.opener);
-    if (session->state > SESSION_OPEN || session->close_wanted)
+    if (session->state == SESSION_CLOSING || session->state == SESSION_CLOSED ||
+        session->close_wanted)
         return S4_STATE;
     if (given->used > TRANSPORT_BLOCK_MAX)
         return S4_TOO_LARGE;

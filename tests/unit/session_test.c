@@ -648,6 +648,36 @@ START_TEST(what_is_held_can_be_walked)
 }
 END_TEST
 
+/* Whoever decides about nodes has yet to say what becomes of what is sent to it. */
+START_TEST(what_failed_keeps_frames)
+{
+    struct solo solo;
+    const struct block *blocks[5] = { 0 };
+    solo_start(&solo, true);
+    struct block *block = ends_block(solo.pool, 1);
+    blocks[3] = block;
+    ck_assert_int_eq(solo_send(&solo, 5, "words", &block), S4_OK);
+    solo_hear_simple(&solo, TYPE(WELCOME));
+    ck_assert_int_eq(solo.failed, 1);
+    uint64_t sent = solo.fake.sent;
+    block = ends_block(solo.pool, 2);
+    blocks[4] = block;
+    ck_assert_int_eq(solo_send(&solo, 5, "words", &block), S4_OK);
+    ck_assert_uint_eq(solo.fake.sent, sent);
+    check_walk(&solo, blocks, " 5.1 5.2");
+    session_cut(solo.session, "over");
+    ck_assert_int_eq(session_state(solo.session), SESSION_FAILED);
+    solo_close(&solo);
+
+    solo_start(&solo, true);
+    session_cut(solo.session, "over");
+    ck_assert_str_eq(solo.fake.last->reason, "over");
+    ck_assert_int_eq(solo.failed + solo.closed, 0);
+    send_one(&solo, S4_STATE);
+    solo_close(&solo);
+}
+END_TEST
+
 START_TEST(sends_are_checked)
 {
     struct solo solo;
@@ -1212,6 +1242,7 @@ Suite *suite_build(void)
     suite_add(suite, "hellos", hellos_are_checked, 10);
     suite_add(suite, "opener", opener_names_what_is_wrong, 10);
     suite_add(suite, "walk", what_is_held_can_be_walked, 10);
+    suite_add(suite, "keeps", what_failed_keeps_frames, 10);
     suite_add(suite, "sends", sends_are_checked, 10);
     suite_add(suite, "limits", lanes_and_apps_have_limits, 30);
     suite_add(suite, "overtakes", nothing_overtakes, 10);
