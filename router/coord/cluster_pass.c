@@ -209,16 +209,20 @@ static void wait_for_name(struct cluster *cluster, const struct coord_answer *an
                           const struct entry_node *other)
 {
     uint64_t now = cluster_now(cluster), session = coord_session_us(cluster->coord);
+    struct diag diag = { 0 };
     if (cluster->blocker != answer->stat.created) {
         cluster->blocker = answer->stat.created;
         cluster->blocked_since_us = now;
+        diag_write(&diag, S4_BUSY,
+                   "the name %s is that of a node at %s: waiting whether its session ends",
+                   cluster->node.name, other->address[0] ? other->address : "?");
+        cluster_trouble(cluster, &diag);
     }
     cluster->state = CLUSTER_WAITING;
     cluster_pass_end(cluster, false);
     cluster->due_us = now + session / 4;
     if (now - cluster->blocked_since_us < 2 * session)
         return;
-    struct diag diag = { 0 };
     diag_write(&diag, S4_EXISTS,
                "a node of the name %s is in the cluster %s already, at %s; give this one another "
                "name",
