@@ -239,8 +239,7 @@ void cluster_step(struct cluster *cluster)
     if (!cluster->coord)
         return;
     coord_step(cluster->coord, COORD_CALLS_MAX);
-    if (coord_state(cluster->coord) != COORD_CONNECTED &&
-        coord_why(cluster->coord)->code != S4_OK)
+    if (coord_state(cluster->coord) != COORD_CONNECTED && coord_why(cluster->coord)->code != S4_OK)
         cluster_trouble(cluster, coord_why(cluster->coord)); /* it is said once */
     if (!cluster->expired && coord_state(cluster->coord) == COORD_CONNECTED) {
         if (!cluster->busy && (cluster->again || cluster_now(cluster) >= cluster->due_us))
