@@ -90,6 +90,19 @@ size_t host_memory(const struct engine *engine);
 /* Pauses and resumes apps by the memory marks. */
 void host_marks(struct host_worker *worker, uint64_t now_us);
 
+/* ---- slots.c, slots_copy.c ------------------------------------------------------------------ */
+
+/* Which coming of the slot is meant: a message may come late, when the slot is another worker's. */
+struct host_coming {
+    struct engine *engine;
+    uint32_t slot;
+    uint32_t opened;
+};
+struct host_coming host_coming_of(struct engine *engine, uint32_t slot);
+bool host_coming_is_over(const struct host_coming *coming);
+struct slot_copy;
+const struct pieces *host_copy_pieces(const struct slot_copy *copy);
+
 /* ---- still.c ------------------------------------------------------------------------------- */
 
 void host_still_stop(struct engine *engine); /* `stopping` is set: nobody stands any longer */

@@ -36,8 +36,20 @@ void host_partition_due(struct host_partition *partition);
 
 /* ---- partition_save.c ----------------------------------------------------------------------- */
 
-/* The whole state between two runs, and back into a fresh partition of the same app and slot. */
-s4_status host_partition_save(struct host_partition *partition, struct buffer *out) MUST_USE;
+/* The whole state between two runs, and back into a fresh partition of the same app and slot. Cuts
+ * between instances and rows; NULL: none. */
+s4_status host_partition_save(struct host_partition *partition, struct buffer *out,
+                              struct cuts *cuts) MUST_USE;
+/* A look ahead at a partition that runs: appends instances and rows as they are in the whole now,
+ * some `bytes` of them, going on where the look was, which is zeroed in the beginning. Between two
+ * looks everything may change. */
+struct host_look {
+    uint32_t part; /* prototypes, then outputs */
+    size_t at;
+};
+s4_status host_partition_save_some(struct host_partition *partition, struct host_look *look,
+                                   size_t bytes, struct buffer *out, struct cuts *cuts,
+                                   bool *over) MUST_USE;
 s4_status host_partition_load(struct host_partition *partition, const char **at, const char *end,
                               struct diag *diag) MUST_USE;
 

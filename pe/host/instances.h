@@ -243,6 +243,9 @@ typedef s4_status instances_load_state(void *user, uint32_t number, const char *
                                        const char *end);
 s4_status instances_save(const struct instances *table, struct buffer *out, instances_state *state,
                          void *user) MUST_USE;
+/* A living one, as it is saved in the whole. */
+s4_status instances_save_one(const struct instances *table, uint32_t number, struct buffer *out,
+                             instances_state *state, void *user) MUST_USE;
 /* Into a table fresh from instances_init with the same options. S4_CORRUPT: untrusted bytes. On
  * failure the living ones are those whose state was loaded: the caller frees what they own, then
  * calls instances_fini. */

@@ -36,13 +36,15 @@ static uint32_t extra_size(const struct instances *table)
     return table->state_offset - table->extra_offset;
 }
 
-static s4_status save_one(const struct instances *table, uint32_t number, struct buffer *out)
+s4_status instances_save_one(const struct instances *table, uint32_t number, struct buffer *out,
+                             instances_state *state, void *user)
 {
     struct instance *instance = instances_at(table, number);
     TRY(pack_u32(out, number));
     TRY(buffer_append(out, instance, sizeof *instance));
     TRY(buffer_append(out, instance_key(instance), instance->key_len));
-    return buffer_append(out, instance_extra(table, instance), extra_size(table));
+    TRY(buffer_append(out, instance_extra(table, instance), extra_size(table)));
+    return state(user, number, out);
 }
 
 static s4_status save_all(const struct instances *table, struct buffer *out, instances_state *state,
@@ -55,10 +57,8 @@ static s4_status save_all(const struct instances *table, struct buffer *out, ins
         TRY(pack_u32(out, at));
     TRY(buffer_append(out, table->candidates, table->n_candidates * sizeof(uint64_t)));
     for (uint32_t at = instances_next(table, 0); at != INSTANCE_NONE;
-         at = instances_next(table, at + 1)) {
-        TRY(save_one(table, at, out));
-        TRY(state(user, at, out));
-    }
+         at = instances_next(table, at + 1))
+        TRY(instances_save_one(table, at, out, state, user));
     return S4_OK;
 }
 

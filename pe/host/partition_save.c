@@ -34,6 +34,7 @@ struct head {
 struct state_user {
     struct host_partition *partition;
     struct host_prototype *prototype;
+    struct cuts *cuts; /* of what is saved */
     struct diag *diag;
 };
 
@@ -96,10 +97,10 @@ static s4_status save_state(void *user, uint32_t number, struct buffer *out)
     TRY(save_by_kind(u->partition, u->prototype, number, instance_state(table, instance), out));
     size = out->size - at - sizeof size;
     memcpy(out->data + at, &size, sizeof size);
-    return S4_OK;
+    return cuts_mark(u->cuts, out->size);
 }
 
-static s4_status save_rest(struct host_partition *p, struct buffer *out)
+static s4_status save_rest(struct host_partition *p, struct buffer *out, struct cuts *cuts)
 {
     struct host_app *app = p->app;
     TRY(buffer_append(out, p->turns.data, p->turns.size));
@@ -113,12 +114,12 @@ static s4_status save_rest(struct host_partition *p, struct buffer *out)
     TRY(timers_save(p->timers, out));
     TRY(host_jobs_save(p, out));
     for (uint32_t i = 0; i < app->n_outputs; i++)
-        TRY(p->outputs[i].table ? table_save(p->outputs[i].table, out)
+        TRY(p->outputs[i].table ? table_save_cut(p->outputs[i].table, out, cuts)
                                 : rowlog_save(p->outputs[i].log, out));
     return rowlog_save(p->dead, out);
 }
 
-s4_status host_partition_save(struct host_partition *p, struct buffer *out)
+s4_status host_partition_save(struct host_partition *p, struct buffer *out, struct cuts *cuts)
 {
     struct host_app *app = p->app;
     struct head head = {
@@ -142,12 +143,57 @@ s4_status host_partition_save(struct host_partition *p, struct buffer *out)
     host_enter(p->worker, p, p->now_us);
     s4_status status = buffer_append(out, &head, sizeof head);
     for (uint32_t i = 0; status == S4_OK && i < app->n_prototypes; i++) {
-        struct state_user user = { .partition = p, .prototype = &app->prototypes[i] };
+        struct state_user user = { .partition = p, .prototype = &app->prototypes[i], .cuts = cuts };
         status = instances_save(&p->tables[i], out, save_state, &user);
     }
     if (status == S4_OK)
-        status = save_rest(p, out);
+        status = save_rest(p, out, cuts);
     host_leave(p->worker);
+    return status;
+}
+
+/* Instances of one prototype, from number `at` on. */
+static s4_status save_instances(struct host_partition *p, uint32_t prototype, size_t *at,
+                                size_t bytes, struct buffer *out, struct cuts *cuts, bool *over)
+{
+    struct state_user user = { .partition = p,
+                               .prototype = &p->app->prototypes[prototype],
+                               .cuts = cuts };
+    const struct instances *table = &p->tables[prototype];
+    size_t before = out->size;
+    uint32_t number = INSTANCE_NONE;
+    while (out->size - before < bytes &&
+           (number = instances_next(table, (uint32_t)*at)) != INSTANCE_NONE) {
+        TRY(instances_save_one(table, number, out, save_state, &user));
+        *at = number + 1;
+    }
+    *over = number == INSTANCE_NONE;
+    return S4_OK;
+}
+
+s4_status host_partition_save_some(struct host_partition *p, struct host_look *look, size_t bytes,
+                                   struct buffer *out, struct cuts *cuts, bool *over)
+{
+    const struct host_app *app = p->app;
+    s4_status status = S4_OK;
+    size_t before = out->size;
+    host_enter(p->worker, p, p->now_us);
+    while (status == S4_OK && out->size - before < bytes &&
+           look->part < app->n_prototypes + app->n_outputs) {
+        bool part_over = true;
+        size_t left = bytes - (out->size - before);
+        const struct table *table = look->part < app->n_prototypes
+                                        ? NULL
+                                        : p->outputs[look->part - app->n_prototypes].table;
+        if (look->part < app->n_prototypes)
+            status = save_instances(p, look->part, &look->at, left, out, cuts, &part_over);
+        else if (table)
+            status = table_save_some(table, &look->at, left, out, cuts, &part_over);
+        if (part_over)
+            *look = (struct host_look){ .part = look->part + 1 };
+    }
+    host_leave(p->worker);
+    *over = look->part >= app->n_prototypes + app->n_outputs;
     return status;
 }
 

@@ -36,7 +36,7 @@ s4_status engine_save(struct engine *engine, const char *app_name, uint32_t slot
     struct buffer saved;
     TRY(find(engine, app_name, slot, &p, name, diag));
     buffer_init(&saved);
-    s4_status status = host_partition_save(p, &saved);
+    s4_status status = host_partition_save(p, &saved, NULL);
     if (status == S4_OK)
         status = snapshot_write(engine->options.store, name, saved.data, saved.size, diag);
     else

@@ -21,6 +21,7 @@ enum host_planted_bug {
     PLANTED_NOT_ASKED_AGAIN,   /* requests do not go along */
     PLANTED_NO_FLUSH,          /* blocks stay open while where they go changes */
     PLANTED_RUNS_AT_ONCE,      /* what was loaded runs before the map says so */
+    PLANTED_CHANGE_UNSEEN,     /* what was copied and changed since goes as it was */
     PLANTED_APPLIED_TOO_EARLY, /* a frame is said to be applied when it is taken in */
     PLANTED_HOST_END = 100
 };

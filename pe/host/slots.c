@@ -32,6 +32,17 @@ bool engine_slot_is_held(const struct engine *engine, uint32_t slot)
     return engine->slots[slot].state == SLOT_HELD;
 }
 
+struct host_coming host_coming_of(struct engine *engine, uint32_t slot)
+{
+    return (struct host_coming){ engine, slot, engine->slots[slot].opened };
+}
+
+bool host_coming_is_over(const struct host_coming *coming)
+{
+    const struct host_slot *slot = &coming->engine->slots[coming->slot];
+    return slot->state == SLOT_ELSEWHERE || slot->opened != coming->opened;
+}
+
 void engine_slot_route(struct engine *engine, uint32_t slot, uint16_t worker)
 {
     CHECK(is_standing(engine) && (worker <= engine->all_workers));

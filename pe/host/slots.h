@@ -51,11 +51,24 @@ s4_status engine_source_forget(struct engine *engine, uint16_t source, uint64_t 
 bool engine_slot_is_here(const struct engine *engine, uint32_t slot);
 bool engine_slot_is_held(const struct engine *engine, uint32_t slot);
 
+/* What was sent ahead of a slot, for one move of it. `seed`: nobody else's (pieces.h). */
+struct slot_copy;
+s4_status slot_copy_create(uint64_t seed, struct slot_copy **copy) MUST_USE;
+void slot_copy_destroy(struct slot_copy *copy); /* NULL is fine */
+/* Of a slot that is here, and may run: its worker looks at the next `bytes` of it, or some more,
+ * between two runs, and gives the pieces that it has not given before; `over`: it has looked at
+ * all, and begins again with the next call. The copy is the engine's until `done`; `pieces` is the
+ * callee's (buffer_fini). */
+typedef void slot_copied(void *user, s4_status status, struct buffer *pieces, bool over);
+void engine_slot_copy(struct engine *engine, uint32_t slot, struct slot_copy *copy, size_t bytes,
+                      slot_copied *done, void *user);
+
 /* Of a slot that is here: its partitions' states and, if it is held, the records that wait for
- * them. `bytes` is the callee's (buffer_fini). */
+ * them. `bytes` is the callee's (buffer_fini). With a copy, which stays as it is until `done`, they
+ * refer to its pieces, and pieces_read makes of both what is without. */
 typedef void slot_saved(void *user, s4_status status, struct buffer *bytes);
-s4_status engine_slot_save(struct engine *engine, uint32_t slot, slot_saved *done,
-                           void *user) MUST_USE;
+s4_status engine_slot_save(struct engine *engine, uint32_t slot, const struct slot_copy *copy,
+                           slot_saved *done, void *user) MUST_USE;
 /* Of a slot that arrives: loads what was saved, waiting records before those that came here.
  * `bytes` is taken. The partitions are as before when it fails; `diag` is borrowed for the call. */
 typedef void slot_loaded(void *user, s4_status status, const struct diag *diag);

@@ -11,6 +11,7 @@
  */
 #include "pe/host/host_control.h"
 #include "pe/host/host_run.h"
+#include "pe/host/pieces.h"
 #include "pe/host/planted.h"
 #include "pe/host/slots.h"
 
@@ -27,27 +28,10 @@ struct part {
 
 /* ---- saving --------------------------------------------------------------------------------- */
 
-/* Which coming of the slot is meant: a message may come late, when the slot is another worker's. */
-struct coming {
-    struct engine *engine;
-    uint32_t slot;
-    uint32_t opened;
-};
-
-static struct coming coming_of(struct engine *engine, uint32_t slot)
-{
-    return (struct coming){ engine, slot, engine->slots[slot].opened };
-}
-
-static bool is_over(const struct coming *coming)
-{
-    const struct host_slot *slot = &coming->engine->slots[coming->slot];
-    return slot->state == SLOT_ELSEWHERE || slot->opened != coming->opened;
-}
-
 struct saving {
     struct message message;
-    struct coming of;
+    struct host_coming of;
+    const struct slot_copy *copy; /* borrowed; NULL: nothing was sent ahead */
     slot_saved *done;
     void *user;
 };
@@ -72,7 +56,7 @@ static s4_status save_waiting(const struct host_partition *p, struct buffer *out
     return S4_OK;
 }
 
-static s4_status save_part(struct host_partition *p, struct buffer *out)
+static s4_status save_part(struct host_partition *p, struct buffer *out, struct cuts *cuts)
 {
     const struct host_app *app = p->app;
     const char *name = app->graph->app;
@@ -83,16 +67,11 @@ static s4_status save_part(struct host_partition *p, struct buffer *out)
     TRY(buffer_append(out, &part, sizeof part));
     TRY(buffer_append(out, name, part.name));
     TRY(pad(out));
-    struct buffer state;
-    buffer_init(&state);
-    s4_status status = host_partition_save(p, &state);
-    part.state = state.size;
-    if (status == S4_OK)
-        status = buffer_append(out, state.data, state.size);
-    buffer_fini(&state);
-    TRY(status);
-    TRY(pad(out));
     size_t before = out->size;
+    TRY(host_partition_save(p, out, cuts));
+    part.state = out->size - before;
+    TRY(pad(out));
+    before = out->size;
     if (p->base.stalled == PARTITION_HELD && !PLANTED(PLANTED_WAITING_LEFT))
         TRY(save_waiting(p, out));
     part.waiting = out->size - before;
@@ -100,31 +79,48 @@ static s4_status save_part(struct host_partition *p, struct buffer *out)
     return S4_OK;
 }
 
+/* In the place of the state comes one that refers to what was sent ahead. */
+static s4_status refer(const struct slot_copy *copy, const struct cuts *cuts, struct buffer *out)
+{
+    struct buffer whole;
+    buffer_init(&whole);
+    s4_status status = pieces_write(host_copy_pieces(copy), out->data, out->size, cuts, &whole);
+    buffer_fini(out);
+    *out = whole;
+    return status;
+}
+
 static void save(void *owner, struct message *message)
 {
     struct saving *saving = CONTAINER_OF(message, struct saving, message);
     struct buffer out;
+    struct cuts cuts = { 0 };
     buffer_init(&out);
     const struct engine *engine = saving->of.engine;
-    s4_status status = is_over(&saving->of) ? S4_UNAVAILABLE : S4_OK;
+    s4_status status = host_coming_is_over(&saving->of) ? S4_UNAVAILABLE : S4_OK;
     for (uint32_t i = 0; i < host_places(engine) && status == S4_OK; i++) {
         struct host_app *app = host_app_at(engine, i);
         struct host_partition *p = app ? host_partition_at(app, saving->of.slot) : NULL;
         if (p)
-            status = save_part(p, &out);
+            status = save_part(p, &out, saving->copy ? &cuts : NULL);
     }
+    if (status == S4_OK && saving->copy)
+        status = refer(saving->copy, &cuts, &out);
+    cuts_fini(&cuts);
     saving->done(saving->user, status, &out);
     mem_free(saving);
 }
 
-s4_status engine_slot_save(struct engine *engine, uint32_t slot, slot_saved *done, void *user)
+s4_status engine_slot_save(struct engine *engine, uint32_t slot, const struct slot_copy *copy,
+                           slot_saved *done, void *user)
 {
     CHECK(engine->slots[slot].state != SLOT_ELSEWHERE);
     struct saving *saving = mem_zalloc(sizeof *saving);
     if (!saving)
         return S4_NO_MEMORY;
     saving->message.run = save;
-    saving->of = coming_of(engine, slot);
+    saving->of = host_coming_of(engine, slot);
+    saving->copy = copy;
     saving->done = done;
     saving->user = user;
     worker_post(engine->workers[engine->slots[slot].worker].actor, &saving->message);
@@ -135,7 +131,7 @@ s4_status engine_slot_save(struct engine *engine, uint32_t slot, slot_saved *don
 
 struct loading {
     struct message message;
-    struct coming of;
+    struct host_coming of;
     struct buffer bytes;
     slot_loaded *done;
     void *user;
@@ -288,7 +284,7 @@ static void load(void *owner, struct message *message)
     const char *at = l->bytes.data;
     const char *end = at + l->bytes.size;
     s4_status status = S4_OK;
-    if (is_over(&l->of))
+    if (host_coming_is_over(&l->of))
         status = diag_set(&diag, S4_UNAVAILABLE, "slot %u has left meanwhile", l->of.slot);
     while (status == S4_OK && at < end)
         status = load_part(worker, l, &at, end, &diag);
@@ -307,7 +303,7 @@ s4_status engine_slot_load(struct engine *engine, uint32_t slot, struct buffer *
     if (!l)
         return S4_NO_MEMORY;
     l->message.run = load;
-    l->of = coming_of(engine, slot);
+    l->of = host_coming_of(engine, slot);
     l->bytes = *bytes;
     l->done = done;
     l->user = user;

@@ -42,6 +42,15 @@ struct item *node_item(struct node *node, enum item_kind kind)
     return item;
 }
 
+void node_item_free(struct item *item)
+{
+    if (item->block)
+        block_release(item->block);
+    buffer_fini(&item->bytes);
+    slot_copy_destroy(item->copy);
+    mem_free(item);
+}
+
 static void send_block(void *user, const char *app, uint64_t schema, struct block *block)
 {
     struct node *node = user;
@@ -98,6 +107,9 @@ static void step_item(struct node *node, struct item *item)
         if (!PLANTED(PLANTED_APPLIED_TOO_EARLY))
             node->ferry->ops->applied(node->ferry, item->token);
         break;
+    case ITEM_COPIED:
+        node_move_copied(node, item);
+        break;
     case ITEM_SAVED:
         node_move_saved(node, item);
         break;
@@ -105,8 +117,8 @@ static void step_item(struct node *node, struct item *item)
         node_move_loaded(node, item);
         break;
     }
-    buffer_fini(&item->bytes);
-    mem_free(item);
+    item->block = NULL; /* it was taken */
+    node_item_free(item);
 }
 
 static bool step_items(struct node *node)
@@ -132,7 +144,7 @@ static bool step_items(struct node *node)
  * the way of the map before. */
 static bool step_change(struct node *node)
 {
-    if (!node->next && node->out.phase != OUT_WANTED && !node->fresh)
+    if (!node->next && node->out.phase != OUT_COPIED && !node->fresh)
         return false;
     if (!node->still) {
         node->still = engine_still_begin(node->engine) == S4_OK;
@@ -181,13 +193,18 @@ bool node_step(struct node *node)
         any |= step_change(node);
     if (!node->failed)
         any |= node_late_step(node);
+    if (!node->failed)
+        any |= node_move_step(node);
     if (node->failed)
         end_still(node);
     else
-        node_move_watch(node);
-    if (!node->failed)
         mind_sources(node);
     return any && !node->failed;
+}
+
+uint64_t node_due_us(const struct node *node)
+{
+    return node->failed ? UINT64_MAX : node_move_due_us(node);
 }
 
 bool node_is_settled(const struct node *node)
@@ -221,13 +238,19 @@ s4_status node_create(const struct node_options *options, struct node **node)
         made->options.clock = &clock_real;
     if (!made->options.move_bytes_max)
         made->options.move_bytes_max = NODE_MOVE_BYTES_MAX;
+    if (!made->options.copy_step)
+        made->options.copy_step = NODE_COPY_STEP_DEFAULT;
+    if (!made->options.copy_rate)
+        made->options.copy_rate = NODE_COPY_RATE_DEFAULT;
     made->remote = (struct engine_remote){ .send = send_block,
                                            .flight = options->upcalls->flight ? flight : NULL,
                                            .waiting = waiting,
                                            .user = made };
     parcels_init(&made->out.held);
     parcels_init(&made->in.held);
+    buffer_init(&made->in.pieces);
     buffer_init(&made->in.state);
+    buffer_init(&made->out.state);
     for (uint32_t i = 0; i < MAP_MEMBERS_MAX; i++)
         made->late[i].end = &made->late[i].first;
     *node = made;
@@ -290,10 +313,7 @@ static void drop_items(struct node *node)
 {
     for (struct item *item = atomic_exchange(&node->items, NULL); item;) {
         struct item *next = item->next;
-        if (item->block)
-            block_release(item->block);
-        buffer_fini(&item->bytes);
-        mem_free(item);
+        node_item_free(item);
         item = next;
     }
 }
@@ -307,7 +327,11 @@ void node_stop(struct node *node)
     for (uint32_t slot = 0; node->homeless && slot < node->map->n_slots; slot++)
         parcels_fini(&node->homeless[slot]);
     parcels_fini(&node->out.held);
+    slot_copy_destroy(node->out.copy);
+    buffer_fini(&node->out.state);
+    node->out.copy = NULL;
     parcels_fini(&node->in.held);
+    buffer_fini(&node->in.pieces);
     buffer_fini(&node->in.state);
     node->ferry = NULL; /* nobody is to be woken */
     node->failed = true;

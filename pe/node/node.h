@@ -19,8 +19,9 @@ struct node_counters {
     uint64_t fresh;                           /* slots that began empty here */
     uint64_t not_mine_said, not_mine_heard;   /* of frames */
     uint64_t sent_again;                      /* blocks of records whose slot had gone elsewhere */
-    uint64_t waited;        /* frames that waited, because their sender knew a newer map */
-    uint64_t homeless;      /* blocks that wait now for their slot to have an owner */
+    uint64_t waited;                /* frames that waited, because their sender knew a newer map */
+    uint64_t homeless;              /* blocks that wait now for their slot to have an owner */
+    uint64_t copied, copied_frozen; /* bytes of slots that left: while they ran, and after */
     uint64_t frozen_max_us; /* the longest that a slot that left, or was to, has stood still here */
     uint64_t frozen_alarms; /* how often that was longer than the options allow */
 };
@@ -36,13 +37,19 @@ struct node_upcalls {
     void *user;
 };
 
-#define NODE_MOVE_BYTES_MAX (UINT64_C(8) << 30)
+#define NODE_MOVE_BYTES_MAX    (UINT64_C(8) << 30)
+#define NODE_COPY_RATE_DEFAULT (64 * MIB)
+#define NODE_COPY_STEP_DEFAULT (256 * KIB)
 
 struct node_options {
     const struct node_upcalls *upcalls;
     const struct clock *clock; /* NULL: the machine's */
     const struct log *log;
     uint64_t frozen_max_us;  /* log a warning when a slot stands still for longer; 0: none */
+    uint64_t copy_rate;      /* bytes per second that are sent of a slot that leaves while it runs
+                                still; 0: NODE_COPY_RATE_DEFAULT */
+    size_t copy_step;        /* bytes of it that its worker looks at between two runs; 0:
+                                NODE_COPY_STEP_DEFAULT */
     uint64_t move_bytes_max; /* of a slot that comes, with what it had sent: a larger one is
                                 refused; 0: NODE_MOVE_BYTES_MAX */
 };
@@ -77,6 +84,9 @@ void node_not_mine(struct node *node, uint32_t from, const struct ferry_frame *f
 
 /* True: there was work. */
 bool node_step(struct node *node);
+/* By options.clock's mono_us: when it wants to be stepped though nothing comes; 0: now, UINT64_MAX:
+ * it does not. */
+uint64_t node_due_us(const struct node *node);
 /* Whether nothing of a change or move is under way here. */
 bool node_is_settled(const struct node *node);
 struct node_counters node_counters(const struct node *node);

@@ -1,5 +1,5 @@
 /* What the files of a node share: node.c (life, what workers hand over), node_frames.c (frames that
- * go and come), node_change.c (a newer map), node_move.c (a slot on its way). Private to these.
+ * go and come), node_change.c (a newer map), node_move*.c (a slot on its way). Private to these.
  */
 #ifndef PE_NODE_NODE_INSIDE_H
 #define PE_NODE_NODE_INSIDE_H
@@ -10,7 +10,9 @@
 #include "pe/node/node.h"
 #include "pe/node/parcels.h"
 
-#define NODE_MOVE_LANE UINT32_MAX /* of every node: what a slot's state travels on */
+#define NODE_MOVE_LANE   UINT32_MAX /* of every node: what a slot's state travels on */
+#define NODE_COPY_PASSES 4          /* looks at a slot that runs, at most, before it is frozen */
+#define NODE_COPY_LITTLE 4          /* or when a look found no more steps than these to be new */
 
 /* A frame that came and waits until the map that its sender had is here, too. */
 struct late_frame {
@@ -32,9 +34,10 @@ struct late_frames {
 #define CHUNK_BYTES (64 * KIB - sizeof(struct move_chunk))
 
 enum chunk_kind {
-    CHUNK_STATE = 1, /* bytes of engine_slot_save */
+    CHUNK_STATE = 1, /* bytes of engine_slot_save, which refer to the pieces */
     CHUNK_PARCEL,    /* a block of records that the slot had sent */
     CHUNK_END,       /* `size`: of all state */
+    CHUNK_PIECES,    /* bytes of engine_slot_copy, before the state */
 };
 
 struct move_chunk {
@@ -54,17 +57,28 @@ _Static_assert(sizeof(struct move_chunk) % 8 == 0, "what follows is aligned");
 /* The slot that leaves, if one does. */
 enum out_phase {
     OUT_NONE,
-    OUT_WANTED, /* by the map; nothing is done yet */
-    OUT_SAVING, /* frozen; its worker writes its state down */
-    OUT_SENT,   /* all of it is on its way: the map will say who has it */
+    OUT_WANTED,  /* by the map; nothing is done yet */
+    OUT_COPYING, /* it runs, and is sent ahead */
+    OUT_COPIED,  /* it is to be frozen */
+    OUT_FAILED,  /* it could not even be copied, and runs: the map will take it back */
+    OUT_SAVING,  /* frozen; its worker writes its state down */
+    OUT_SENDING, /* which is sent step by step */
+    OUT_SENT,    /* all of it is on its way: the map will say who has it */
 };
 struct move_out {
     enum out_phase phase;
     uint32_t slot;
     uint32_t target;
     uint64_t move;
-    uint64_t frozen_us;  /* the clock's time when it was */
-    bool alarmed;        /* it was told that this is long ago */
+    struct slot_copy *copy;         /* owned; NULL while the worker or an item has it */
+    uint32_t passes;                /* looks at all of it */
+    uint64_t pass_bytes;            /* that this look has found to be new */
+    uint64_t next_us;               /* when the worker looks on */
+    struct buffer state;            /* SENDING */
+    size_t sent;                    /* of it */
+    const struct parcel *next_held; /* of `held`, to be sent */
+    uint64_t frozen_us;             /* the clock's time when it was */
+    bool alarmed;                   /* it was told that this is long ago */
     struct parcels held; /* what it had sent and nobody has applied yet: travels with it */
 };
 
@@ -77,11 +91,20 @@ struct move_in {
     uint64_t move;
     uint64_t generation; /* of the slot when the move was ordered */
     uint64_t bytes;      /* of all that has come */
+    struct buffer pieces;
     struct buffer state;
     struct parcels held; /* what it had sent: goes out again before it runs */
 };
 
-enum item_kind { ITEM_BLOCK, ITEM_TAKEN, ITEM_NOT_MINE, ITEM_APPLIED, ITEM_SAVED, ITEM_LOADED };
+enum item_kind {
+    ITEM_BLOCK,
+    ITEM_TAKEN,
+    ITEM_NOT_MINE,
+    ITEM_APPLIED,
+    ITEM_COPIED,
+    ITEM_SAVED,
+    ITEM_LOADED
+};
 
 /* Something that a worker hands to the stepping thread. */
 struct item {
@@ -91,9 +114,11 @@ struct item {
     uint64_t schema;
     char app[GRAPH_NAME_MAX + 1];
     uint64_t token[2];
-    uint32_t slot;      /* NOT_MINE */
-    struct node *owner; /* SAVED, LOADED */
-    s4_status status;   /* SAVED, LOADED */
+    uint32_t slot;          /* NOT_MINE */
+    struct node *owner;     /* COPIED, SAVED, LOADED */
+    s4_status status;       /* the same */
+    struct slot_copy *copy; /* COPIED, SAVED; owned */
+    bool over;              /* COPIED */
     uint64_t move;
     struct buffer bytes;
     char why[MAP_WHY_MAX + 1];
@@ -123,7 +148,8 @@ struct node {
 
 void node_fail(struct node *node, s4_status code, const char *format, ...) PRINTF(3, 4);
 void node_push(struct node *node, struct item *item);           /* any thread */
-struct item *node_item(struct node *node, enum item_kind kind); /* any thread; NULL: it failed */
+struct item *node_item(struct node *node, enum item_kind kind); /* any thread */
+void node_item_free(struct item *item);                         /* with what it owns */
 
 /* The map that is in force, or, in a change to it, will be. */
 static inline const struct map *node_newest(const struct node *node)
@@ -163,7 +189,7 @@ void node_drop(struct node *node, struct parcels *list);
 /* While the engine stands still: makes the next map the one in force. */
 void node_change(struct node *node);
 
-/* ---- node_move.c ----------------------------------------------------------------------------- */
+/* ---- node_move.c, node_move_out.c, node_move_in.c -------------------------------------------- */
 
 /* What a new map means for what is under way, before and after the slots were changed. */
 void node_moves_before(struct node *node);
@@ -174,8 +200,11 @@ void node_move_saved(struct node *node, struct item *item);
 void node_move_loaded(struct node *node, struct item *item);
 /* A frame of the lane of moves. Takes the block. */
 void node_move_arrived(struct node *node, uint32_t from, struct block *block);
-/* Looks how long the slot that leaves has stood still. */
-void node_move_watch(struct node *node);
+/* What there is to do for the slot that leaves; true: there was something. */
+bool node_move_step(struct node *node);
+uint64_t node_move_due_us(const struct node *node);
+void node_move_copied(struct node *node, struct item *item);
+void node_move_report(struct node *node, bool done, const char *why);
 void node_move_drop_in(struct node *node);
 void node_move_drop_out(struct node *node);
 

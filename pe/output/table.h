@@ -18,6 +18,7 @@
 
 #include "pe/output/limits.h"
 #include "runtime/base/buffer.h"
+#include "runtime/base/cuts.h"
 #include "runtime/base/diag.h"
 #include "runtime/record/writer.h"
 
@@ -77,8 +78,18 @@ s4_status table_pin_key(struct table *table, uint64_t hash, const void *key, siz
  * changes may stay away. Cheap when there is nothing to do. */
 void table_sweep(struct table *table);
 
-/* Appends the whole table, equal for equal histories of rows and counters; not within a call. */
-s4_status table_save(const struct table *table, struct buffer *out) MUST_USE;
+/* Appends the whole table, equal for equal histories of rows and counters; not within a call. Cuts
+ * between rows (NULL: none). */
+s4_status table_save_cut(const struct table *table, struct buffer *out, struct cuts *cuts) MUST_USE;
+static inline s4_status MUST_USE table_save(const struct table *table, struct buffer *out)
+{
+    return table_save_cut(table, out, NULL);
+}
+/* Appends rows as they would be in the whole now, some `bytes` of them, going on at *at, which is 0
+ * in the beginning: a look ahead at a table that changes, which need not be complete. Of a table
+ * that drops the oldest there are none. */
+s4_status table_save_some(const struct table *table, size_t *at, size_t bytes, struct buffer *out,
+                          struct cuts *cuts, bool *over) MUST_USE;
 /* Into a table fresh from table_create with the same type and limits; untrusted bytes, *at moves
  * behind them. S4_CORRUPT, S4_TYPE and the like leave it empty. Afterwards it goes on exactly as
  * the saved one would have. */

@@ -31,19 +31,21 @@ struct saved_row {
     uint32_t size;
 };
 
-static s4_status save_row(const struct table *table, uint32_t ref, struct buffer *out)
+static s4_status save_row(const struct table *table, uint32_t ref, struct buffer *out,
+                          struct cuts *cuts)
 {
     struct table_row row = row_of_slot(table->type, table->head, slab_at(&table->slab, ref));
     struct saved_row saved = { row.key_len, row.value.size };
     TRY(buffer_append(out, &saved, sizeof saved));
     TRY(buffer_append(out, row.key, row.key_len));
-    return buffer_append(out, row.value.at, row.value.size);
+    TRY(buffer_append(out, row.value.at, row.value.size));
+    return cuts_mark(cuts, out->size);
 }
 
-static s4_status save_ordered(const struct table *table, struct buffer *out)
+static s4_status save_ordered(const struct table *table, struct buffer *out, struct cuts *cuts)
 {
     for (uint32_t ref = table->oldest; ref;) {
-        TRY(save_row(table, ref, out));
+        TRY(save_row(table, ref, out, cuts));
         ref = row_links(slab_at(&table->slab, ref))->next;
     }
     return S4_OK;
@@ -63,7 +65,7 @@ static int compare_entries(const void *a, const void *b, void *user)
 }
 
 static s4_status save_segment(const struct table *table, const struct segment *segment,
-                              struct buffer *out)
+                              struct buffer *out, struct cuts *cuts)
 {
     uint64_t *entries = mem_calloc(segment->used, sizeof *entries);
     if (!entries)
@@ -75,20 +77,20 @@ static s4_status save_segment(const struct table *table, const struct segment *s
     qsort_r(entries, n, sizeof *entries, compare_entries, &table);
     s4_status status = S4_OK;
     for (uint32_t i = 0; i < n && status == S4_OK; i++)
-        status = save_row(table, (uint32_t)entries[i], out);
+        status = save_row(table, (uint32_t)entries[i], out, cuts);
     mem_free(entries);
     return status;
 }
 
-static s4_status save_unordered(const struct table *table, struct buffer *out)
+static s4_status save_unordered(const struct table *table, struct buffer *out, struct cuts *cuts)
 {
     size_t at = 0;
     for (const struct segment *segment; (segment = rowindex_walk(&table->index, &at)) != NULL;)
-        TRY(save_segment(table, segment, out));
+        TRY(save_segment(table, segment, out, cuts));
     return S4_OK;
 }
 
-static s4_status save(const struct table *table, struct buffer *out)
+static s4_status save(const struct table *table, struct buffer *out, struct cuts *cuts)
 {
     struct saved_head head = {
         .magic = TABLE_MAGIC,
@@ -101,17 +103,32 @@ static s4_status save(const struct table *table, struct buffer *out)
         .dropped = table->counters.dropped,
     };
     TRY(buffer_append(out, &head, sizeof head));
-    return table->head ? save_ordered(table, out) : save_unordered(table, out);
+    TRY(cuts_mark(cuts, out->size));
+    return table->head ? save_ordered(table, out, cuts) : save_unordered(table, out, cuts);
 }
 
-s4_status table_save(const struct table *table, struct buffer *out)
+s4_status table_save_cut(const struct table *table, struct buffer *out, struct cuts *cuts)
 {
     CHECK(table->n_undo == 0);
     size_t size = out->size;
-    s4_status status = save(table, out);
+    s4_status status = save(table, out, cuts);
     if (status != S4_OK)
         out->size = size;
     return status;
+}
+
+/* The directory may have grown since: then some are saved again, and others not. */
+s4_status table_save_some(const struct table *table, size_t *at, size_t bytes, struct buffer *out,
+                          struct cuts *cuts, bool *over)
+{
+    CHECK(table->n_undo == 0);
+    size_t before = out->size;
+    const struct segment *segment = NULL;
+    while (!table->head && out->size - before < bytes &&
+           (segment = rowindex_walk(&table->index, at)) != NULL)
+        TRY(save_segment(table, segment, out, cuts));
+    *over = segment == NULL;
+    return S4_OK;
 }
 
 /* ---- loading --------------------------------------------------------------------------------- */

@@ -13,6 +13,18 @@ static inline uint64_t hash_bytes(const void *data, size_t size)
     return XXH3_64bits(data, size);
 }
 
+/* 128 bits: as good as certainly equal only for equal bytes, also if somebody chose these who does
+ * not know the seed. */
+struct hash128 {
+    uint64_t low, high;
+};
+
+static inline struct hash128 hash_seeded(const void *data, size_t size, uint64_t seed)
+{
+    XXH128_hash_t hash = XXH3_128bits_withSeed(data, size, seed);
+    return (struct hash128){ hash.low64, hash.high64 };
+}
+
 /* Order-dependent combination of two hashes. */
 static inline uint64_t hash_mix(uint64_t a, uint64_t b)
 {

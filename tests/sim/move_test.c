@@ -80,7 +80,10 @@ static void check_rows(struct nodes *nodes, const char *output, const char *expe
 
 struct totals {
     uint64_t commits, taken_back, not_mine, waited, again, fresh;
+    uint64_t copied, rest; /* bytes of slots that moved: while they ran, and after */
 };
+
+static const uint32_t copy_steps[] = { 256, 2 * KIB, 256 * KIB };
 
 static void run_seed(uint64_t seed, struct totals *totals)
 {
@@ -98,6 +101,7 @@ static void run_seed(uint64_t seed, struct totals *totals)
         .block_size = blocks[rng_below(&draw, 4)],
         .moves = 60,
         .failing_in = rng_below(&draw, 2) ? 4 : 0,
+        .copy_step = copy_steps[rng_below(&draw, ARRAY_LEN(copy_steps))],
     };
     fprintf(stderr, "seed %llu: %u nodes", (unsigned long long)seed, options.nodes);
     nodes_start(&nodes, &options);
@@ -115,6 +119,8 @@ static void run_seed(uint64_t seed, struct totals *totals)
         totals->not_mine += c.not_mine_heard;
         totals->waited += c.waited;
         totals->again += c.sent_again;
+        totals->copied += c.copied;
+        totals->rest += c.copied_frozen;
     }
     nodes_stop(&nodes);
 }
@@ -129,12 +135,15 @@ START_TEST(seeds)
     struct totals totals = { 0 };
     for (uint64_t seed = first; seed < first + n; seed++)
         run_seed(seed, &totals);
+    fprintf(stderr, "%llu bytes were copied, %llu were the rest\n",
+            (unsigned long long)totals.copied, (unsigned long long)totals.rest);
     if (n >= SEEDS_QUICK) { /* what is to be shown was there */
         ck_assert_uint_gt(totals.commits, n * 5);
         ck_assert_uint_gt(totals.taken_back, n);
         ck_assert_uint_gt(totals.not_mine, n);
         ck_assert_uint_gt(totals.waited, n);
         ck_assert_uint_gt(totals.again, n);
+        ck_assert_uint_gt(totals.copied, totals.rest / 10);
     }
 }
 END_TEST
@@ -194,6 +203,7 @@ static void run_deaths(uint64_t seed, struct totals *totals)
         .deaths = DEATHS,
         .failing_in = rng_below(&draw, 2) ? 4 : 0,
         .slow = rng_below(&draw, 2) ? 200 : 0,
+        .copy_step = rng_below(&draw, 4) ? 256 * KIB : 1 * KIB,
     };
     fprintf(stderr, "seed %llu: %u nodes", (unsigned long long)seed, options.nodes);
     nodes_start(&nodes, &options);

@@ -62,6 +62,7 @@ static uint64_t run_seed(uint64_t seed)
         .block_size = 1 * KIB,
         .moves = 100,
         .failing_in = rng_below(&draw, 2) ? 4 : 0,
+        .copy_step = rng_below(&draw, 2) ? 64 : 1 * KIB,
     };
     memset(given, 0, sizeof given);
     memset(last, 0, sizeof last);

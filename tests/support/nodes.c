@@ -403,7 +403,10 @@ static void start_node(struct nodes *nodes, uint32_t i)
     const struct nodes_options *o = &nodes->options;
     uint16_t workers[MAP_SLOTS_MAX];
     uint64_t genesis[MAP_SLOTS_MAX + LINK_INTAKES_MAX];
-    struct node_options options = { .upcalls = &n->upcalls };
+    struct node_options options = { .upcalls = &n->upcalls,
+                                    .clock = &nodes->clock.clock,
+                                    .copy_step = o->copy_step,
+                                    .copy_rate = o->copy_step * 100000 };
     n->upcalls =
         (struct node_upcalls){ .moved = moved, .flight = flight, .failed = failed, .user = n };
     n->ferry.ops = &ferry_ops;

@@ -22,6 +22,7 @@ struct nodes_options {
     uint32_t moves;      /* that the leader will order */
     uint32_t deaths;     /* of nodes; each comes back as another incarnation */
     uint32_t failing_in; /* one move in so many is taken back; 0: none */
+    uint32_t copy_step;  /* see node_options */
     uint32_t slow;       /* frames from one drawn node to another come so many times later; 0: no */
 };
 

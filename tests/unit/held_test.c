@@ -155,7 +155,7 @@ START_TEST(requests_that_come_have_a_limit)
     start();
     ask(ENGINE_REQUESTS_MAX);
     hold();
-    ck_assert_int_eq(engine_slot_save(rig.engine, slot, saved, &state), S4_OK);
+    ck_assert_int_eq(engine_slot_save(rig.engine, slot, NULL, saved, &state), S4_OK);
     rig_settle(&rig);
     ck_assert(state.done && state.status == S4_OK);
     stand_still();

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "pe/host/host.h"
+#include "pe/host/pieces.h"
 #include "pe/host/slots.h"
 #include "runtime/base/mem.h"
 #include "tests/support/model_app.h"
@@ -70,7 +71,7 @@ static void loaded(void *user, s4_status status, const struct diag *diag)
 static void save(uint32_t slot, struct moved *moved)
 {
     *moved = (struct moved){ 0 };
-    ck_assert_int_eq(engine_slot_save(rig.engine, slot, saved, moved), S4_OK);
+    ck_assert_int_eq(engine_slot_save(rig.engine, slot, NULL, saved, moved), S4_OK);
     rig_settle(&rig);
     ck_assert(atomic_load(&moved->done));
     ck_assert_int_eq(moved->status, S4_OK);
@@ -144,6 +145,81 @@ START_TEST(a_slot_leaves_and_comes_back)
     mem_free(before);
     buffer_fini(&moved.bytes);
     buffer_fini(&again.bytes);
+    rig_stop(&rig);
+}
+END_TEST
+
+/* ---- copied ahead ---------------------------------------------------------------------------- */
+
+struct ahead {
+    struct moved moved;
+    struct buffer pieces;
+    bool over;
+};
+
+static void copied(void *user, s4_status status, struct buffer *pieces, bool over)
+{
+    struct ahead *ahead = user;
+    ahead->moved.status = status;
+    ck_assert_int_eq(buffer_append(&ahead->pieces, pieces->data, pieces->size), S4_OK);
+    buffer_fini(pieces);
+    ahead->over = over;
+    atomic_store(&ahead->moved.done, true);
+}
+
+/* One look at all of it, in steps of so many bytes; how many steps. */
+static uint32_t copy_all(struct slot_copy *copy, size_t bytes, struct ahead *ahead)
+{
+    uint32_t steps = 0;
+    do {
+        atomic_store(&ahead->moved.done, false);
+        engine_slot_copy(rig.engine, 1, copy, bytes, copied, ahead);
+        rig_settle(&rig);
+        ck_assert(atomic_load(&ahead->moved.done) && ahead->moved.status == S4_OK);
+        steps++;
+    } while (!ahead->over);
+    return steps;
+}
+
+/* A slot is copied while events come, in steps that are small; what is saved in the end is, with
+ * what was copied, what would be saved without. */
+START_TEST(a_slot_is_copied_while_it_runs)
+{
+    struct ahead ahead = { 0 };
+    struct slot_copy *copy;
+    struct moved plain, whole = { 0 };
+    struct buffer together;
+    struct diag diag = { 0 };
+    start(false);
+    rig_feed(&rig, "ticks", events);
+    ck_assert_int_eq(slot_copy_create(7, &copy), S4_OK);
+    for (int look = 0; look < 3; look++) {
+        size_t before = ahead.pieces.size;
+        uint32_t steps = copy_all(copy, 1, &ahead);
+        ck_assert_uint_gt(steps, 3);
+        ck_assert_uint_gt(ahead.pieces.size, before); /* something of it has changed */
+        before = ahead.pieces.size;
+        ck_assert_uint_eq(copy_all(copy, SIZE_MAX, &ahead), 1);
+        ck_assert_uint_eq(ahead.pieces.size, before); /* and now nothing has */
+        rig_feed(&rig, "ticks", events);
+    }
+    hold(1);
+    rig_feed(&rig, "ticks", events); /* some of these wait */
+    save(1, &plain);
+    ck_assert_int_eq(engine_slot_save(rig.engine, 1, copy, saved, &whole), S4_OK);
+    rig_settle(&rig);
+    ck_assert(atomic_load(&whole.done) && whole.status == S4_OK);
+    buffer_init(&together);
+    ck_assert_int_eq(pieces_read(&ahead.pieces, &whole.bytes, plain.bytes.size, &together, &diag),
+                     S4_OK);
+    ck_assert_uint_eq(together.size, plain.bytes.size);
+    ck_assert_mem_eq(together.data, plain.bytes.data, together.size);
+    slot_copy_destroy(copy);
+    slot_copy_destroy(NULL);
+    buffer_fini(&ahead.pieces);
+    buffer_fini(&plain.bytes);
+    buffer_fini(&whole.bytes);
+    buffer_fini(&together);
     rig_stop(&rig);
 }
 END_TEST
@@ -349,7 +425,7 @@ START_TEST(a_load_is_for_one_coming_of_a_slot)
     buffer_init(&copy);
     ck_assert_int_eq(buffer_append(&copy, state.bytes.data, state.bytes.size), S4_OK);
     ck_assert_int_eq(engine_slot_load(rig.engine, 1, &copy, loaded, &late), S4_OK);
-    ck_assert_int_eq(engine_slot_save(rig.engine, 1, saved, &late_save), S4_OK);
+    ck_assert_int_eq(engine_slot_save(rig.engine, 1, NULL, saved, &late_save), S4_OK);
     change_worker(1, 1);
     rig_settle(&rig);
     ck_assert(atomic_load(&late.done) && atomic_load(&late_save.done));
@@ -455,6 +531,7 @@ Suite *suite_build(void)
 {
     Suite *suite = suite_create("slots");
     suite_add(suite, "move", a_slot_leaves_and_comes_back, 10);
+    suite_add(suite, "copy", a_slot_is_copied_while_it_runs, 10);
     suite_add(suite, "refuse", what_cannot_be_is_refused, 60);
     suite_add(suite, "fresh", a_slot_begins_afresh, 10);
     suite_add(suite, "generations", generations_draw_their_own_numbers, 10);
