@@ -16,6 +16,8 @@
 #define MESSAGES_AT_ONCE 64u
 #define CLUSTER_STEP_US  1000u    /* between two looks at the coordination service */
 #define SLEEP_US_MAX     1000000u /* for a look at whether it may still answer */
+#define SLEEP_US_MIN     100      /* while a slot moves */
+#define FROZEN_US_MAX    1000000  /* a slot that stands still for longer is told of */
 
 enum order_kind { ORDER_JOIN, ORDER_REPORT, ORDER_DEPLOY, ORDER_UNDEPLOY, ORDER_DRAIN };
 
@@ -385,6 +387,17 @@ static bool step_nodes(struct member *member)
     return any;
 }
 
+static uint64_t pause_us(const struct member *member)
+{
+    uint64_t now = clock_real.mono_us(&clock_real);
+    uint64_t due = member->joined ? node_due_us(member->node) : UINT64_MAX;
+    uint64_t until_due = due > now ? due - now : 0;
+    uint64_t timeout = cluster_timeout_us(member->cluster);
+    timeout = timeout < CLUSTER_STEP_US ? CLUSTER_STEP_US : timeout;
+    timeout = timeout < SLEEP_US_MAX ? timeout : SLEEP_US_MAX;
+    return until_due < SLEEP_US_MIN ? SLEEP_US_MIN : until_due < timeout ? until_due : timeout;
+}
+
 static void *run(void *arg)
 {
     struct member *member = arg;
@@ -395,9 +408,7 @@ static void *run(void *arg)
         any |= step_nodes(member);
         if (any)
             continue;
-        uint64_t timeout = cluster_timeout_us(member->cluster);
-        timeout = timeout < CLUSTER_STEP_US ? CLUSTER_STEP_US : timeout;
-        net_wait(member->net, timeout < SLEEP_US_MAX ? timeout : SLEEP_US_MAX);
+        net_wait(member->net, pause_us(member));
     }
     return NULL;
 }
@@ -500,7 +511,9 @@ s4_status member_create(const struct member_options *options, struct member **me
     CHECK(pthread_mutex_init(&made->lock, NULL) == 0);
     made->node_upcalls =
         (struct node_upcalls){ .moved = moved, .failed = node_failed, .user = made };
-    struct node_options node = { .upcalls = &made->node_upcalls, .log = options->log };
+    struct node_options node = { .upcalls = &made->node_upcalls,
+                                 .log = options->log,
+                                 .frozen_max_us = FROZEN_US_MAX };
     s4_status status = block_pool_create(
         options->block_size ? options->block_size : BLOCK_SIZE_DEFAULT, &made->blocks);
     if (status == S4_OK)
