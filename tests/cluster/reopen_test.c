@@ -6,6 +6,7 @@
  */
 #include "tests/support/suite.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -229,11 +230,24 @@ static bool is_heard(const struct rig *rig)
 
 /* ---- what happens ---------------------------------------------------------------------------- */
 
+static size_t count_fds(void)
+{
+    size_t n = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    ck_assert_ptr_nonnull(dir);
+    while (readdir(dir))
+        n++;
+    closedir(dir);
+    return n;
+}
+
 START_TEST(connections_that_end)
 {
     struct rig rig;
     char text[32];
     rig_open(&rig);
+    step_for(&rig, 300000);
+    size_t fds = count_fds();
     for (int i = 0; i < 30; i++) {
         step_for(&rig, 10000 + rng_below(&rig.rng, 150000));
         if (i % 2)
@@ -247,6 +261,9 @@ START_TEST(connections_that_end)
     fprintf(stderr, "%llu frames, %llu of them again, %llu connections made again\n",
             (unsigned long long)out.frames_sent, (unsigned long long)out.frames_resent,
             (unsigned long long)out.reopened);
+    step_for(&rig, 2500000); /* what was given up is closed by and by */
+    ck_assert_uint_le(count_fds(), fds + 4);
+    settle(&rig);
     ck_assert_uint_gt(out.reopened, 3); /* each time it waits longer before it makes one again */
     ck_assert_int_eq(rig.ends[0].unheard + rig.ends[1].unheard, 0);
     rig_close(&rig);

@@ -1,274 +1,17 @@
-/* One session, the other side played by hand: each rule broken once, connections lost and made
- * again. How two of them get on over a bad network is in tests/sim/net_test.c. */
+/* One session, the other side played by hand: each rule broken once. How two of them get on over a
+ * bad network is in tests/sim/net_test.c. */
 #include "tests/support/suite.h"
 
 #include "runtime/base/hash.h"
 #include "runtime/base/mem.h"
 #include "runtime/base/rng.h"
-#include "runtime/net/session.h"
 #include "tests/support/ends.h"
-#include "tests/support/fake_transport.h"
+#include "tests/support/solo.h"
 
 #define TYPE(name) S4__WIRE__ENVELOPE__TYPE__##name
 
 /* protobuf-c wants strings that could be written to. */
-static char carl[] = "carl", mallory[] = "mallory", words[] = "words", odd_name[] = "a\nb",
-            no_room[] = "no \x01room";
-
-static struct block_pool *solo_pool; /* one for all: a pool begins with 2 MiB */
-
-struct solo {
-    struct fake_transport fake;
-    struct clock_sim clock;
-    struct block_pool *pool;
-    struct session *session;
-    uint64_t serial, attempt; /* of what the other side said */
-    int opened, arrived, broken, unheard, heard_again, closed, failed;
-    struct session_frame last;
-    char not_mine[200]; /* lane.frame/slot, each after a space */
-    char reason[DIAG_TEXT_MAX];
-};
-
-static struct self dora = { .name = "dora", .cluster = 7, .incarnation = 70 };
-
-static void solo_opened(void *user, struct session *session)
-{
-    ((struct solo *)user)->opened++;
-}
-
-static void solo_arrived(void *user, struct session *session, const struct session_frame *frame,
-                         struct block *block)
-{
-    struct solo *solo = user;
-    solo->arrived++;
-    solo->last = *frame;
-    block_release(block);
-}
-
-static void solo_not_mine(void *user, struct session *session, const struct session_frame *frame,
-                          const struct block *block, uint32_t slot)
-{
-    struct solo *solo = user;
-    size_t len = strlen(solo->not_mine);
-    ck_assert_uint_gt(block->used, 0);
-    ck_assert_uint_eq(frame->version, 9);
-    snprintf(solo->not_mine + len, sizeof solo->not_mine - len, " %u.%u/%u", frame->lane,
-             (unsigned)frame->frame, slot);
-}
-
-static void solo_broken(void *user, struct session *session, const char *reason)
-{
-    struct solo *solo = user;
-    solo->broken++;
-    snprintf(solo->reason, sizeof solo->reason, "%s", reason);
-}
-
-static void solo_unheard(void *user, struct session *session, bool heard)
-{
-    struct solo *solo = user;
-    solo->unheard += !heard;
-    solo->heard_again += heard;
-}
-
-static void solo_closed(void *user, struct session *session)
-{
-    ((struct solo *)user)->closed++;
-}
-
-static void solo_failed(void *user, struct session *session, const struct diag *diag)
-{
-    ((struct solo *)user)->failed++;
-}
-
-static const struct session_upcalls solo_upcalls = {
-    .opened = solo_opened,
-    .arrived = solo_arrived,
-    .not_mine = solo_not_mine,
-    .broken = solo_broken,
-    .unheard = solo_unheard,
-    .closed = solo_closed,
-    .failed = solo_failed,
-};
-
-static Envelope envelope_of(S4__Wire__Envelope__Type type)
-{
-    Envelope envelope = S4__WIRE__ENVELOPE__INIT;
-    envelope.type = type;
-    envelope.has_version = type == TYPE(HELLO) || type == TYPE(WELCOME);
-    envelope.version = ENVELOPE_VERSION;
-    if (envelope.has_version)
-        envelope.node = carl;
-    envelope.has_incarnation = envelope.has_cluster = envelope.has_version;
-    envelope.incarnation = 30;
-    envelope.cluster = 7;
-    envelope.has_attempt = envelope.has_resumes = type == TYPE(HELLO);
-    envelope.has_count = type == TYPE(WELCOME);
-    envelope.has_frame = type != TYPE(HELLO) && type != TYPE(BYE) && type != TYPE(PING);
-    envelope.has_slot = type == TYPE(NOT_MINE);
-    envelope.has_notice = type == TYPE(HELLO) || type == TYPE(NOT_MINE);
-    envelope.notice = type == TYPE(NOT_MINE);
-    envelope.attempt = type == TYPE(HELLO);
-    envelope.frame = type == TYPE(WELCOME) ? 4 : 1;
-    envelope.has_lane =
-        type == TYPE(DATA) || type == TYPE(ACK) || type == TYPE(CREDIT) || type == TYPE(NOT_MINE);
-    envelope.lane = 5;
-    return envelope;
-}
-
-static void solo_hear(struct solo *solo, Envelope *envelope, struct block *block)
-{
-    char bytes[TRANSPORT_ENVELOPE_MAX];
-    if (!envelope->has_session) {
-        envelope->has_session = true;
-        envelope->session = 42;
-    }
-    if (!envelope->has_serial) {
-        envelope->has_serial = true;
-        envelope->serial = ++solo->serial;
-    }
-    session_receive(solo->session, bytes, envelope_pack(envelope, bytes), block);
-}
-
-/* Acceptor: a connection with a HELLO that net has found right. */
-static void solo_hello(struct solo *solo, uint64_t notice)
-{
-    Envelope hello = envelope_of(TYPE(HELLO));
-    hello.session = 42;
-    hello.attempt = ++solo->attempt;
-    hello.notice = notice;
-    solo->serial = 1;
-    ck_assert(session_is_newer(solo->session, &hello));
-    session_greeted(solo->session, FAKE_PEER, &hello);
-    ck_assert(!session_is_newer(solo->session, &hello));
-}
-
-/* Opener: a connection that is up. */
-static void solo_connect(struct solo *solo)
-{
-    solo->serial = 0;
-    session_connected(solo->session, FAKE_PEER);
-    ck_assert_int_eq(solo->fake.last->type, TYPE(HELLO));
-    ck_assert_uint_eq(solo->fake.last->attempt, ++solo->attempt);
-    ck_assert_uint_eq(solo->fake.last->serial, 1);
-}
-
-static void solo_hear_simple(struct solo *solo, S4__Wire__Envelope__Type type)
-{
-    Envelope envelope = envelope_of(type);
-    solo_hear(solo, &envelope, NULL);
-}
-
-static Envelope data_envelope(const struct block *block, uint64_t frame)
-{
-    Envelope envelope = envelope_of(TYPE(DATA));
-    envelope.frame = frame;
-    envelope.app = words;
-    envelope.has_schema = envelope.has_worker = envelope.has_records = envelope.has_bytes =
-        envelope.has_checksum = envelope.has_hops = true;
-    envelope.records = block->count;
-    envelope.bytes = block->used;
-    envelope.checksum = hash_bytes(block->data, block->used);
-    return envelope;
-}
-
-static void solo_hear_data(struct solo *solo, uint64_t frame)
-{
-    struct block *block = ends_block(solo->pool, frame);
-    Envelope envelope = data_envelope(block, frame);
-    solo_hear(solo, &envelope, block);
-}
-
-static void solo_open(struct solo *solo, bool opener)
-{
-    memset(solo, 0, sizeof *solo);
-    fake_transport_init(&solo->fake);
-    clock_sim_init(&solo->clock, 1000);
-    if (!solo_pool)
-        ck_assert_int_eq(block_pool_create(BLOCK_SIZE_DEFAULT, &solo_pool), S4_OK);
-    solo->pool = solo_pool;
-    struct session_options options = {
-        .opener = opener,
-        .transport = &solo->fake.transport,
-        .clock = &solo->clock.clock,
-        .self = &dora,
-        .peer = opener ? "carl" : NULL,
-        .number = opener ? 42 : 0,
-        .window = 4,
-        .upcalls = &solo_upcalls,
-        .user = solo,
-    };
-    ck_assert_int_eq(session_create(&options, &solo->session), S4_OK);
-}
-
-/* Up to the open state. */
-static void solo_start(struct solo *solo, bool opener)
-{
-    solo_open(solo, opener);
-    if (opener) {
-        solo_connect(solo);
-        solo_hear_simple(solo, TYPE(WELCOME));
-    } else {
-        solo_hello(solo, 0);
-    }
-    session_step(solo->session);
-    ck_assert_int_eq(session_state(solo->session), SESSION_OPEN);
-    ck_assert_int_eq(solo->opened, 1);
-}
-
-static void solo_close(struct solo *solo)
-{
-    session_destroy(solo->session);
-    ck_assert_uint_eq(block_pool_bytes(solo->pool), 0);
-}
-
-/* It failed once, for this reason, and said so to the other side. */
-static void solo_end(struct solo *solo, s4_status code, const char *text)
-{
-    const struct diag *diag = session_diag(solo->session);
-    ck_assert_int_eq(solo->failed, 1);
-    ck_assert_int_eq(session_state(solo->session), SESSION_FAILED);
-    ck_assert_msg(diag->code == code && strstr(diag->text, text), "%d %s", diag->code, diag->text);
-    if (solo->fake.last->reason) {
-        ck_assert_int_eq(solo->fake.last->type, TYPE(BYE));
-        ck_assert_ptr_nonnull(strstr(diag->text, solo->fake.last->reason));
-    }
-    solo_hear_simple(solo, TYPE(PING)); /* the dead hear nothing */
-    ck_assert(!session_step(solo->session));
-    session_disconnected(solo->session);
-    ck_assert_int_eq(solo->failed, 1);
-    solo_close(solo);
-}
-
-/* It gave its connection up, once, for this reason, and lives. */
-static void solo_end_conn(struct solo *solo, const char *text)
-{
-    ck_assert_int_eq(solo->failed, 0);
-    ck_assert_int_eq(solo->broken, 1);
-    ck_assert_msg(strstr(solo->reason, text) != NULL, "%s", solo->reason);
-    ck_assert_int_eq(solo->fake.last->type, TYPE(BYE));
-    ck_assert(solo->fake.last->again && strcmp(solo->fake.last->reason, solo->reason) == 0);
-    ck_assert(!session_is_connected(solo->session) && !session_is_over(solo->session));
-    uint64_t sent = solo->fake.sent;
-    solo_hear_simple(solo, TYPE(PING)); /* what still comes by it is not heard */
-    ck_assert(!session_step(solo->session));
-    ck_assert_uint_eq(solo->fake.sent, sent);
-    ck_assert_int_eq(solo->broken, 1);
-}
-
-static s4_status solo_send(struct solo *solo, uint32_t lane, const char *app, struct block **block)
-{
-    struct session_frame frame = { .lane = lane, .app = app, .schema = 1, .version = 9 };
-    return session_send(solo->session, &frame, block);
-}
-
-static void send_one(struct solo *solo, s4_status wanted)
-{
-    struct block *block = ends_block(solo->pool, 1);
-    ck_assert_int_eq(solo_send(solo, 5, "words", &block), wanted);
-    ck_assert((block == NULL) == (wanted == S4_OK));
-    if (block)
-        block_release(block);
-}
+static char mallory[] = "mallory", odd_name[] = "a\nb", no_room[] = "no \x01room";
 
 /* One bad message at an open acceptor. It ends the session; or the connection, and with the next
  * one the right message comes. */
@@ -277,7 +20,7 @@ static void acceptor_hears(void (*change)(Envelope *envelope), s4_status code, c
     struct solo solo;
     solo_start(&solo, false);
     struct block *block = ends_block(solo.pool, 1);
-    Envelope envelope = data_envelope(block, 1);
+    Envelope envelope = solo_data(block, 1);
     envelope.has_serial = true;
     envelope.serial = 2;
     change(&envelope);
@@ -444,7 +187,7 @@ static void opener_is_welcomed(void (*change)(Envelope *envelope), s4_status cod
     ck_assert_uint_eq(solo.fake.last->cluster, 7);
     ck_assert_uint_eq(solo.fake.last->incarnation, 70);
     ck_assert(!solo.fake.last->has_peer_incarnation);
-    Envelope welcome = envelope_of(TYPE(WELCOME));
+    Envelope welcome = solo_envelope(TYPE(WELCOME));
     change(&welcome);
     solo_hear(&solo, &welcome, NULL);
     solo_end(&solo, code, text);
@@ -487,7 +230,7 @@ START_TEST(greetings_are_checked)
 
     solo_open(&solo, true);
     solo_connect(&solo);
-    Envelope bye = envelope_of(TYPE(BYE));
+    Envelope bye = solo_envelope(TYPE(BYE));
     bye.reason = no_room;
     solo_hear(&solo, &bye, NULL);
     solo_end(&solo, S4_FAILED, "the other side ended it: no ?room");
@@ -496,7 +239,7 @@ START_TEST(greetings_are_checked)
     session_disconnected(solo.session);
     solo_connect(&solo);
     ck_assert_uint_eq(solo.fake.last->peer_incarnation, 30);
-    Envelope welcome = envelope_of(TYPE(WELCOME));
+    Envelope welcome = solo_envelope(TYPE(WELCOME));
     welcome.incarnation = 31;
     solo_hear(&solo, &welcome, NULL);
     solo_end(&solo, S4_PROTOCOL, "incarnation 1f of it answered, wanted 1e");
@@ -509,10 +252,10 @@ END_TEST
 
 static void check_hello(void (*change)(Envelope *envelope), s4_status code, const char *text)
 {
-    Envelope hello = envelope_of(TYPE(HELLO));
+    Envelope hello = solo_envelope(TYPE(HELLO));
     struct diag diag = { 0 };
     change(&hello);
-    ck_assert_int_eq(greeting_check_hello(&dora, &hello, &diag), code);
+    ck_assert_int_eq(greeting_check_hello(&solo_self, &hello, &diag), code);
     ck_assert_msg(strstr(diag.text, text) != NULL, "%s", diag.text);
 }
 
@@ -539,7 +282,7 @@ static void nothing(Envelope *envelope)
 START_TEST(hellos_are_checked)
 {
     static const struct self starting = { .name = "dora" };
-    Envelope hello = envelope_of(TYPE(HELLO));
+    Envelope hello = solo_envelope(TYPE(HELLO));
     struct diag diag = { 0 };
     check_hello(nothing, S4_OK, "");
     check_hello(right, S4_OK, "");
@@ -556,16 +299,16 @@ static void opener_hears(S4__Wire__Envelope__Type type, uint64_t frame, const ch
     struct solo solo;
     solo_start(&solo, true);
     for (int i = 0; i < 6; i++)
-        send_one(&solo, S4_OK);
+        solo_send_one(&solo, S4_OK);
     struct session_counters counters = session_counters(solo.session);
     ck_assert_uint_eq(counters.frames_sent, 4);
     ck_assert_uint_eq(counters.frames_waiting, 2);
     ck_assert_uint_eq(counters.stalls, 2);
-    Envelope ack = envelope_of(TYPE(ACK));
+    Envelope ack = solo_envelope(TYPE(ACK));
     ack.frame = 2;
     solo_hear(&solo, &ack, NULL);
     ck_assert_uint_eq(session_counters(solo.session).frames_held, 4);
-    Envelope bad = envelope_of(type);
+    Envelope bad = solo_envelope(type);
     bad.frame = frame;
     solo_hear(&solo, &bad, NULL);
     solo_end(&solo, S4_PROTOCOL, text);
@@ -638,7 +381,7 @@ START_TEST(what_is_held_can_be_walked)
     solo_hear_simple(&solo, TYPE(WELCOME));
     session_step(solo.session);
     ck_assert_uint_eq(session_counters(solo.session).frames_waiting, 1);
-    Envelope ack = envelope_of(TYPE(ACK));
+    Envelope ack = solo_envelope(TYPE(ACK));
     ack.frame = 2;
     solo_hear(&solo, &ack, NULL);
     check_walk(&solo, blocks, " 3.1 3.2 3.3 5.3 5.4 5.5");
@@ -673,7 +416,7 @@ START_TEST(what_failed_keeps_frames)
     session_cut(solo.session, "over");
     ck_assert_str_eq(solo.fake.last->reason, "over");
     ck_assert_int_eq(solo.failed + solo.closed, 0);
-    send_one(&solo, S4_STATE);
+    solo_send_one(&solo, S4_STATE);
     solo_close(&solo);
 }
 END_TEST
@@ -684,7 +427,7 @@ START_TEST(sends_are_checked)
     solo_open(&solo, true);
     struct block *block = ends_block(solo.pool, 3);
     uint32_t used = block->used;
-    send_one(&solo, S4_OK); /* before the connection: waits */
+    solo_send_one(&solo, S4_OK); /* before the connection: waits */
     block->used = used + 4;
     ck_assert_int_eq(solo_send(&solo, 1, "words", &block), S4_INVALID);
     block->used = 0;
@@ -701,7 +444,7 @@ START_TEST(sends_are_checked)
     name[ENVELOPE_NAME_MAX] = '\0';
     ck_assert_int_eq(solo_send(&solo, 1, name, &block), S4_OK);
     session_close(solo.session);
-    send_one(&solo, S4_STATE);
+    solo_send_one(&solo, S4_STATE);
     solo_connect(&solo);
     ck_assert_int_eq(session_counters(solo.session).frames_sent, 0);
     solo_hear_simple(&solo, TYPE(WELCOME)); /* what waited goes now */
@@ -737,364 +480,12 @@ START_TEST(lanes_and_apps_have_limits)
     solo_start(&solo, false);
     for (uint32_t i = 0; i <= SESSION_LANES_MAX; i++) {
         block = ends_block(solo.pool, 0);
-        Envelope envelope = data_envelope(block, 1);
+        Envelope envelope = solo_data(block, 1);
         envelope.lane = i;
         solo_hear(&solo, &envelope, block);
         ck_assert_int_eq(solo.failed, i == SESSION_LANES_MAX);
     }
     solo_end(&solo, S4_FULL, "more than 4096 lanes");
-}
-END_TEST
-
-/* The transport puts off WELCOME just when a PING is due: the PING waits behind it. */
-START_TEST(nothing_overtakes)
-{
-    struct solo solo;
-    solo_open(&solo, false);
-    solo.fake.status = S4_FULL;
-    solo_hello(&solo, 0);
-    clock_sim_advance(&solo.clock, SESSION_PING_US);
-    session_step(solo.session);
-    ck_assert_uint_eq(solo.fake.sent, 0);
-    solo.fake.status = S4_OK;
-    solo.fake.refusals = 1;
-    session_step(solo.session);
-    ck_assert_uint_eq(solo.fake.sent, 0);
-    session_step(solo.session);
-    ck_assert_uint_eq(solo.fake.sent, 2);
-    ck_assert_int_eq(solo.fake.last->type, TYPE(PING));
-    solo_close(&solo);
-}
-END_TEST
-
-static void wait_us(struct solo *solo, uint64_t us)
-{
-    for (; us > 0; us -= us < SESSION_PING_US ? us : SESSION_PING_US) {
-        clock_sim_advance(&solo->clock, us < SESSION_PING_US ? us : SESSION_PING_US);
-        session_step(solo->session);
-    }
-}
-
-#define PATIENCE_US (SESSION_UNHEARD_US / 5 * 3)
-
-START_TEST(silence_is_told)
-{
-    struct solo solo;
-    solo_start(&solo, true);
-    uint64_t sent = solo.fake.sent;
-    for (int i = 0; i < 10; i++) { /* it speaks each second, and hears each second */
-        clock_sim_advance(&solo.clock, SESSION_PING_US - 1);
-        session_step(solo.session);
-        ck_assert_uint_eq(solo.fake.sent, sent + (uint64_t)i);
-        ck_assert_uint_eq(session_deadline_us(solo.session), solo.clock.now_us + 1);
-        clock_sim_advance(&solo.clock, 1);
-        session_step(solo.session);
-        ck_assert_int_eq(solo.fake.last->type, TYPE(PING));
-        solo_hear_simple(&solo, TYPE(PING));
-        session_step(solo.session);
-    }
-    wait_us(&solo, PATIENCE_US - 1);
-    ck_assert_int_eq(solo.broken, 0);
-    wait_us(&solo, 1);
-    ck_assert_int_eq(solo.unheard, 0);
-    solo_end_conn(&solo, "nothing was heard for 3000 ms");
-    wait_us(&solo, SESSION_UNHEARD_US - PATIENCE_US - 1);
-    ck_assert_int_eq(solo.unheard, 0);
-    wait_us(&solo, 1);
-    ck_assert_int_eq(solo.unheard, 1);
-    ck_assert_uint_eq(session_deadline_us(solo.session), UINT64_MAX);
-
-    solo_connect(&solo); /* the next connection is given as long */
-    wait_us(&solo, PATIENCE_US - 1);
-    ck_assert_int_eq(solo.broken, 1);
-    wait_us(&solo, 1);
-    ck_assert_int_eq(solo.broken, 2);
-    ck_assert_int_eq(solo.unheard, 1);
-    solo_connect(&solo);
-    solo_hear_simple(&solo, TYPE(WELCOME));
-    session_step(solo.session);
-    ck_assert_int_eq(solo.unheard, 1);
-    ck_assert_int_eq(solo.heard_again, 1);
-    ck_assert_int_eq(solo.opened, 1);
-    solo_close(&solo);
-}
-END_TEST
-
-/* Who slept himself has not heard the others, and that is not their fault. */
-START_TEST(absence_is_not_silence)
-{
-    struct solo solo;
-    solo_start(&solo, false);
-    clock_sim_advance(&solo.clock, 60 * SESSION_UNHEARD_US);
-    session_step(solo.session);
-    ck_assert_int_eq(solo.unheard + solo.broken, 0);
-    wait_us(&solo, PATIENCE_US - 1);
-    ck_assert_int_eq(solo.unheard + solo.broken, 0);
-    wait_us(&solo, SESSION_UNHEARD_US - PATIENCE_US + 1);
-    ck_assert_int_eq(solo.unheard, 1);
-    ck_assert_int_eq(solo.broken, 1);
-    clock_sim_advance(&solo.clock, 60 * SESSION_UNHEARD_US);
-    solo_hello(&solo, 0);
-    session_step(solo.session);
-    ck_assert_int_eq(solo.heard_again, 1);
-    ck_assert(session_is_connected(solo.session));
-    solo_close(&solo);
-}
-END_TEST
-
-START_TEST(bye_wants_an_answer)
-{
-    struct solo solo;
-    solo_start(&solo, true);
-    session_close(solo.session);
-    session_step(solo.session);
-    ck_assert_int_eq(solo.fake.last->type, TYPE(BYE));
-    for (uint64_t us = 0; us < SESSION_BYE_US; us += SESSION_PING_US) {
-        ck_assert_int_eq(session_state(solo.session), SESSION_CLOSING);
-        solo_hear_simple(&solo, TYPE(PING));
-        wait_us(&solo, SESSION_PING_US);
-    }
-    solo_end(&solo, S4_TIMEOUT, "no answer to BYE within 30 s");
-
-    solo_start(&solo, true);
-    session_close(solo.session);
-    session_step(solo.session);
-    session_disconnected(solo.session); /* all is acknowledged */
-    ck_assert_int_eq(solo.closed, 1);
-    solo_close(&solo);
-}
-END_TEST
-
-/* --- connections --- */
-
-static void add_lane(Envelope *envelope, uint64_t lane, uint64_t received, uint64_t applied,
-                     uint64_t limit)
-{
-    static uint64_t numbers[ENVELOPE_LANES_MAX * ENVELOPE_LANE_SIZE];
-    uint64_t told[] = { lane, received, applied, limit };
-    envelope->lanes = numbers;
-    memcpy(numbers + envelope->n_lanes, told, sizeof told);
-    envelope->n_lanes += ARRAY_LEN(told);
-}
-
-/* Lane 5: 6 frames, 4 sent, 1 acknowledged; then another connection, which tells so many lanes. */
-static void solo_reopen(struct solo *solo, uint32_t lanes)
-{
-    solo_start(solo, true);
-    for (int i = 0; i < 6; i++)
-        send_one(solo, S4_OK);
-    Envelope ack = envelope_of(TYPE(ACK));
-    solo_hear(solo, &ack, NULL);
-    session_disconnected(solo->session);
-    solo_connect(solo);
-    ck_assert(solo->fake.last->resumes);
-    Envelope welcome = envelope_of(TYPE(WELCOME));
-    welcome.count = lanes;
-    solo_hear(solo, &welcome, NULL);
-}
-
-START_TEST(frames_go_again)
-{
-    struct solo solo;
-    solo_reopen(&solo, 1);
-    uint64_t sent = solo.fake.sent;
-    session_step(solo.session);
-    ck_assert_uint_eq(solo.fake.sent, sent); /* not before it is told where the lane stands */
-    Envelope lanes = envelope_of(TYPE(LANES));
-    add_lane(&lanes, 5, 3, 2, 5);
-    solo_hear(&solo, &lanes, NULL);
-    session_step(solo.session);
-    ck_assert_uint_eq(solo.fake.sent, sent + 2); /* 4 again, and 5 */
-    ck_assert_uint_eq(solo.fake.last->frame, 5);
-    ck_assert_uint_eq(solo.fake.last->map_version, 9);
-    struct session_counters counters = session_counters(solo.session);
-    ck_assert_uint_eq(counters.frames_held, 4);
-    ck_assert_uint_eq(counters.frames_applied, 2);
-    ck_assert_uint_eq(counters.frames_resent, 1);
-    ck_assert_uint_eq(counters.reopened, 1);
-    ck_assert_int_eq(solo.opened, 1);
-    solo_close(&solo);
-}
-END_TEST
-
-static void lanes_that_cannot_be(uint64_t lane, uint64_t received, uint64_t applied, uint64_t limit)
-{
-    struct solo solo;
-    solo_reopen(&solo, 1);
-    Envelope lanes = envelope_of(TYPE(LANES));
-    add_lane(&lanes, lane, received, applied, limit);
-    solo_hear(&solo, &lanes, NULL);
-    solo_end(&solo, S4_PROTOCOL, "where");
-}
-
-START_TEST(where_lanes_stand_is_checked)
-{
-    struct solo solo;
-    lanes_that_cannot_be(4, 3, 2, 5); /* there is no lane 4 */
-    lanes_that_cannot_be(5, 3, 0, 5); /* 1 was acknowledged */
-    lanes_that_cannot_be(5, 2, 3, 5);
-    lanes_that_cannot_be(5, 5, 2, 5); /* 4 were sent */
-    lanes_that_cannot_be(5, 3, 2, 2);
-    lanes_that_cannot_be(5, 3, 2, 4 + LANE_WINDOW_MAX);
-
-    solo_reopen(&solo, 1);
-    Envelope lanes = envelope_of(TYPE(LANES));
-    add_lane(&lanes, 5, 3, 2, 5);
-    add_lane(&lanes, 5, 3, 2, 5);
-    solo_hear(&solo, &lanes, NULL);
-    solo_end(&solo, S4_PROTOCOL, "2 lanes told of where 1 were left");
-
-    solo_reopen(&solo, 0);
-    solo_end(&solo, S4_PROTOCOL, "lane 5: 1 frames were acknowledged, and it knows nothing");
-}
-END_TEST
-
-/* An acceptor's connection goes; what is said meanwhile is told on the next one, and a lane that
- * was credited is never credited less. */
-START_TEST(lanes_are_told)
-{
-    struct solo solo;
-    solo_start(&solo, false);
-    for (uint64_t frame = 1; frame <= 3; frame++)
-        solo_hear_data(&solo, frame);
-    session_disconnected(solo.session);
-    session_credit(solo.session, 5);
-    session_applied(solo.session, 5, 1);
-    ck_assert(!session_step(solo.session));
-    solo.fake.refusals = 1; /* WELCOME */
-    solo_hello(&solo, 0);
-    session_step(solo.session);
-    ck_assert_int_eq(solo.fake.last->type, TYPE(LANES));
-    ck_assert_uint_eq(solo.fake.last->n_lanes, 4);
-    static const uint64_t wanted[] = { 5, 3, 1, 5 };
-    ck_assert_mem_eq(solo.fake.last->lanes, wanted, sizeof wanted);
-    ck_assert(!session_step(solo.session)); /* and nothing of it again */
-    solo_hear_data(&solo, 4);
-    solo_hear_data(&solo, 5);
-    ck_assert_int_eq(solo.arrived, 5);
-    solo_close(&solo);
-}
-END_TEST
-
-START_TEST(many_lanes_are_told)
-{
-    enum { MANY = 3 * ENVELOPE_LANES_MAX + 1 };
-    struct solo solo;
-    solo_start(&solo, false);
-    for (uint32_t i = 0; i < MANY; i++) {
-        struct block *block = ends_block(solo.pool, 0);
-        Envelope envelope = data_envelope(block, 1);
-        envelope.lane = i * 0x1000100; /* the longest there are */
-        solo_hear(&solo, &envelope, block);
-    }
-    session_disconnected(solo.session);
-    uint64_t sent = solo.fake.sent;
-    solo_hello(&solo, 0);
-    session_step(solo.session);
-    ck_assert_uint_eq(solo.fake.sent, sent + 1 + 4);
-    ck_assert_uint_eq(solo.fake.last->n_lanes, 4);
-    solo_close(&solo);
-}
-END_TEST
-
-/* --- what was not taken --- */
-
-START_TEST(not_mine_is_said_until_it_is_heard)
-{
-    struct solo solo;
-    solo_start(&solo, false);
-    for (uint64_t frame = 1; frame <= 3; frame++)
-        solo_hear_data(&solo, frame);
-    uint64_t sent = solo.fake.sent;
-    session_not_mine(solo.session, 5, 2, 7);
-    session_not_mine(solo.session, 5, 2, 8);
-    for (uint64_t frame = 1; frame <= 3; frame++)
-        session_applied(solo.session, 5, frame);
-    solo.fake.refusals = 1;
-    session_step(solo.session);
-    ck_assert_uint_eq(solo.fake.sent, sent); /* nothing overtakes it */
-    session_step(solo.session);
-    ck_assert_uint_eq(solo.fake.sent, sent + 3);
-    ck_assert_int_eq(solo.fake.last->type, TYPE(ACK));
-    Envelope ping = envelope_of(TYPE(PING));
-    ping.has_notice = true;
-    ping.notice = 1;
-    solo_hear(&solo, &ping, NULL);
-    session_disconnected(solo.session);
-    sent = solo.fake.sent;
-    solo_hello(&solo, 1); /* the second is not known to be heard, though it was said */
-    session_step(solo.session);
-    ck_assert_uint_eq(solo.fake.sent, sent + 3); /* WELCOME, NOT_MINE, LANES */
-    ck_assert_int_eq(solo.fake.last->type, TYPE(LANES));
-    session_disconnected(solo.session);
-    sent = solo.fake.sent;
-    solo_hello(&solo, 2);
-    session_step(solo.session);
-    ck_assert_uint_eq(solo.fake.sent, sent + 2);
-    ping.notice = 3;
-    ping.has_serial = false;
-    solo_hear(&solo, &ping, NULL);
-    solo_end(&solo, S4_PROTOCOL, "it heard of 3 frames that were not taken");
-
-    solo_start(&solo, false);
-    solo_hello(&solo, 0);
-    session_disconnected(solo.session);
-    solo_hello(&solo, 1);
-    solo_end(&solo, S4_PROTOCOL, "it heard of 1 frames that were not taken, of 0");
-}
-END_TEST
-
-START_TEST(not_mine_is_heard_once)
-{
-    struct solo solo;
-    solo_reopen(&solo, 1);
-    Envelope not_mine = envelope_of(TYPE(NOT_MINE));
-    not_mine.slot = 7;
-    not_mine.notice = 0;
-    for (uint64_t frame = 2; frame <= 4; frame += 2) {
-        not_mine.notice++;
-        not_mine.frame = frame;
-        not_mine.has_serial = false;
-        solo_hear(&solo, &not_mine, NULL);
-    }
-    ck_assert_str_eq(solo.not_mine, " 5.2/7 5.4/7");
-    session_disconnected(solo.session);
-    solo_connect(&solo);
-    ck_assert_uint_eq(solo.fake.last->notice, 2);
-    Envelope welcome = envelope_of(TYPE(WELCOME));
-    welcome.count = 1;
-    solo_hear(&solo, &welcome, NULL);
-    not_mine.has_serial = false;
-    solo_hear(&solo, &not_mine, NULL); /* again */
-    Envelope lanes = envelope_of(TYPE(LANES));
-    add_lane(&lanes, 5, 4, 4, 8);
-    solo_hear(&solo, &lanes, NULL);
-    not_mine.has_serial = false;
-    not_mine.notice = 3;
-    not_mine.frame = 5;
-    session_step(solo.session);
-    solo_hear(&solo, &not_mine, NULL);
-    ck_assert_str_eq(solo.not_mine, " 5.2/7 5.4/7 5.5/7");
-    session_step(solo.session);
-    ck_assert_int_eq(solo.fake.last->type, TYPE(PING)); /* that it heard */
-    ck_assert_uint_eq(solo.fake.last->notice, 3);
-    not_mine.has_serial = false;
-    not_mine.notice = 5;
-    solo_hear(&solo, &not_mine, NULL);
-    solo_end(&solo, S4_PROTOCOL, "(5, due was 4)");
-}
-END_TEST
-
-START_TEST(not_mine_has_a_limit)
-{
-    struct solo solo;
-    solo_start(&solo, false);
-    solo_hear_data(&solo, 1);
-    for (uint32_t i = 0; i < SESSION_NOTICES_MAX; i++)
-        session_not_mine(solo.session, 5, 1, i & UINT16_MAX);
-    ck_assert_int_eq(solo.failed, 0);
-    session_not_mine(solo.session, 5, 1, 1);
-    solo_end(&solo, S4_FULL, "it has yet to hear of 1048576 frames that were not taken");
 }
 END_TEST
 
@@ -1131,9 +522,9 @@ static size_t sample(S4__Wire__Envelope__Type type, char *bytes)
     struct solo solo;
     solo_open(&solo, true);
     struct block *block = ends_block(solo.pool, 1);
-    Envelope envelope = type == TYPE(DATA) ? data_envelope(block, 1) : envelope_of(type);
+    Envelope envelope = type == TYPE(DATA) ? solo_data(block, 1) : solo_envelope(type);
     if (type == TYPE(LANES))
-        add_lane(&envelope, 5, 3, 2, 5);
+        solo_add_lane(&envelope, 5, 3, 2, 5);
     envelope.has_session = envelope.has_serial = true;
     envelope.session = 42;
     envelope.serial = 2;
@@ -1209,7 +600,7 @@ START_TEST(memory_out_is_an_answer)
     for (tries = 0; failed == tries; tries++) {
         solo_start(&solo, false);
         block = ends_block(solo.pool, 1);
-        Envelope envelope = data_envelope(block, 1);
+        Envelope envelope = solo_data(block, 1);
         mem_fail_after(tries);
         solo_hear(&solo, &envelope, block);
         mem_fail_after(-1);
@@ -1245,17 +636,6 @@ Suite *suite_build(void)
     suite_add(suite, "keeps", what_failed_keeps_frames, 10);
     suite_add(suite, "sends", sends_are_checked, 10);
     suite_add(suite, "limits", lanes_and_apps_have_limits, 30);
-    suite_add(suite, "overtakes", nothing_overtakes, 10);
-    suite_add(suite, "silence", silence_is_told, 10);
-    suite_add(suite, "absence", absence_is_not_silence, 10);
-    suite_add(suite, "bye", bye_wants_an_answer, 10);
-    suite_add(suite, "again", frames_go_again, 10);
-    suite_add(suite, "stand", where_lanes_stand_is_checked, 10);
-    suite_add(suite, "lanes", lanes_are_told, 10);
-    suite_add(suite, "many", many_lanes_are_told, 10);
-    suite_add(suite, "said", not_mine_is_said_until_it_is_heard, 10);
-    suite_add(suite, "heard", not_mine_is_heard_once, 10);
-    suite_add(suite, "notices", not_mine_has_a_limit, 30);
     suite_add(suite, "flipped", truncated_and_flipped_envelopes_are_refused, 60);
     suite_add(suite, "random", random_envelopes_never_crash, 60);
     suite_add(suite, "memory", memory_out_is_an_answer, 10);
