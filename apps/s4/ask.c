@@ -31,13 +31,14 @@ static s4_status receive_reply(void *socket, S4__Control__Reply **reply)
     }
 }
 
-s4_status ask_node(const char *uri, S4__Control__Request *request, uint32_t timeout_ms,
-                   S4__Control__Reply **reply, struct diag *diag)
+s4_status ask_node(struct keyring *ring, const char *name, const char *uri,
+                   S4__Control__Request *request, uint32_t timeout_ms, S4__Control__Reply **reply,
+                   struct diag *diag)
 {
     void *context = zmq_ctx_new();
     void *socket = context ? zmq_socket(context, ZMQ_DEALER) : NULL;
     int timeout = (int)timeout_ms;
-    s4_status status = socket ? socket_open(socket, uri) : S4_NO_MEMORY;
+    s4_status status = socket ? socket_open(socket, ring, name, uri, diag) : S4_NO_MEMORY;
     if (status == S4_OK) {
         zmq_setsockopt(socket, ZMQ_SNDTIMEO, &timeout, sizeof timeout);
         zmq_setsockopt(socket, ZMQ_RCVTIMEO, &timeout, sizeof timeout);

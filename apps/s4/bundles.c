@@ -99,8 +99,8 @@ static s4_status open_bundle(const struct map_app *app, const struct buffer *byt
     return S4_CORRUPT;
 }
 
-static s4_status ask_one(const struct map_member *from, const char *hash, struct buffer *bytes,
-                         struct diag *diag)
+static s4_status ask_one(struct keyring *ring, const struct map_member *from, const char *hash,
+                         struct buffer *bytes, struct diag *diag)
 {
     union {
         const char *given;
@@ -112,7 +112,7 @@ static s4_status ask_one(const struct map_member *from, const char *hash, struct
     fetch.hash = name.wanted;
     request.what_case = S4__CONTROL__REQUEST__WHAT_FETCH;
     request.fetch = &fetch;
-    TRY(ask_node(from->clients, &request, BUNDLES_FETCH_MS, &reply, diag));
+    TRY(ask_node(ring, from->name, from->clients, &request, BUNDLES_FETCH_MS, &reply, diag));
     s4_status status = (s4_status)reply->status;
     if (status == S4_OK && reply->what_case == S4__CONTROL__REPLY__WHAT_FETCHED)
         status = buffer_append(bytes, reply->fetched->bundle.data, reply->fetched->bundle.len);
@@ -140,7 +140,7 @@ static s4_status fetch(struct bundles *bundles, const struct want *want, struct 
             continue;
         struct buffer bytes;
         buffer_init(&bytes);
-        s4_status status = ask_one(from, want->app.hash, &bytes, &diag);
+        s4_status status = ask_one(bundles->options.ring, from, want->app.hash, &bytes, &diag);
         if (status == S4_OK)
             status = open_bundle(&want->app, &bytes, bundle, problems);
         if (status == S4_OK && bundles_keep(bundles, hash, bytes.data, bytes.size, &diag) != S4_OK)

@@ -25,6 +25,7 @@ struct bundles_options {
     const char *dir; /* the node's; a folder `bundles` is made in it */
     struct engine *engine;
     struct member *member; /* is told of each */
+    struct keyring *ring;  /* by which other nodes are asked; NULL: no keys */
     const struct log *log;
     int wake; /* an eventfd, borrowed: rung when there are news */
 };

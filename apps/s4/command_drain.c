@@ -103,7 +103,7 @@ int command_drain(int argc, char **argv)
           "The node to ask: a directory, ipc:///PATH or tcp://HOST:PORT (default: $S4_NODE, or "
           "this user's)",
           90 },
-        REMOTE_TIMEOUT_OPTION,
+        REMOTE_MORE_OPTIONS,
         { 0 }
     };
     static const struct argp argp = {

@@ -24,22 +24,35 @@
 struct settings {
     const char *dir;
     const char *listen;
+    const char *keys, *secret;
     struct engine_options options;
     struct member_options membership;
 };
 
-static void check_listen(const struct argp_state *state, const char *listen)
+static void check_address(const struct argp_state *state, const struct settings *settings,
+                          const char *option, const char *text)
 {
     struct address address;
     struct diag diag = { 0 };
-    if (address_read(listen, ADDRESS_LISTEN, false, &address, &diag) != S4_OK)
-        command_usage(state, "--listen %s", diag.text);
+    if (!text)
+        return;
+    if (address_read(text, ADDRESS_LISTEN, settings->keys, &address, &diag) != S4_OK)
+        command_usage(state, "--%s %s", option, diag.text);
     if (!address.tcp)
-        command_usage(state, "--listen %s: wanted tcp://HOST:PORT, with * for any free port",
-                      listen);
+        command_usage(state, "--%s %s: wanted tcp://HOST:PORT, with * for any free port", option,
+                      text);
 }
 
-enum { OPT_CLUSTER = 0x100, OPT_NAME, OPT_ADDRESS, OPT_STANDBY };
+static void check_addresses(const struct argp_state *state, struct settings *settings)
+{
+    settings->keys = endpoint_keys(settings->keys);
+    if (settings->secret && !settings->keys)
+        command_usage(state, "--secret goes with --keys");
+    check_address(state, settings, "listen", settings->listen);
+    check_address(state, settings, "address", settings->membership.address);
+}
+
+enum { OPT_CLUSTER = 0x100, OPT_NAME, OPT_ADDRESS, OPT_STANDBY, OPT_SECRET };
 
 /* The machine's name, and the process where there may be several nodes on it. */
 static const char *default_name(void)
@@ -65,11 +78,11 @@ static void check_membership(const struct argp_state *state, struct settings *se
     if (settings->options.slots)
         command_usage(state, "--slots: a cluster's number of slots was given when it was created");
     cluster_flags_default(&membership->service);
-    if (!membership->name)
+    if (!membership->name && !settings->keys)
         membership->name = default_name();
     if (!membership->address)
         membership->address = "tcp://127.0.0.1:*";
-    if (!map_name_valid(membership->name))
+    if (membership->name && !map_name_valid(membership->name))
         command_usage(state, "--name %s: wanted 1 to %d letters, digits, '.', '_' or '-'",
                       membership->name, MAP_NAME_MAX);
 }
@@ -87,21 +100,26 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case OPT_NAME:
         settings->membership.name = arg;
         return 0;
+    case 'k':
+        settings->keys = arg;
+        return 0;
+    case OPT_SECRET:
+        settings->secret = arg;
+        return 0;
     case OPT_ADDRESS:
-        check_listen(state, arg);
         settings->membership.address = arg;
         return 0;
     case OPT_STANDBY:
         settings->membership.standby = true;
         return 0;
     case 'l':
-        check_listen(state, arg);
         settings->listen = arg;
         return 0;
     case ARGP_KEY_ARG:
         command_usage(state, "'%s' is too much", arg);
     case ARGP_KEY_END:
         engine_flags_check(state, &settings->options);
+        check_addresses(state, settings);
         check_membership(state, settings);
         return 0;
     default:
@@ -157,7 +175,7 @@ static void take_messages(struct node *node)
                      zmq_msg_recv(&part, node->socket, ZMQ_DONTWAIT) >= 0;
         bool more = whole && zmq_msg_more(&part);
         if (whole && !more)
-            node_serve(node, &peer, zmq_msg_data(&part), zmq_msg_size(&part));
+            node_serve(node, &peer, &part);
         while (more) { /* no request has so many parts */
             more = zmq_msg_recv(&part, node->socket, ZMQ_DONTWAIT) >= 0 && zmq_msg_more(&part);
         }
@@ -362,6 +380,21 @@ static void end(struct node *node)
         bundle_release(node->apps[i].bundle);
 }
 
+/* A node's name in its cluster is that of its key, which is how the others know it. */
+static int take_name(struct node *node)
+{
+    const char *name = node->ring ? keyring_own(node->ring)->name : NULL;
+    if (!name || !node->membership.cluster)
+        return EXIT_DONE;
+    if (node->membership.name && strcmp(node->membership.name, name) != 0) {
+        say_error("--name %s: the key is that of %s; a node's name is that of its key",
+                  node->membership.name, name);
+        return EXIT_USAGE;
+    }
+    node->membership.name = name;
+    return EXIT_DONE;
+}
+
 static int serve(struct node *node)
 {
     int code = open_wakers(node);
@@ -407,12 +440,19 @@ int command_node(int argc, char **argv)
           "Where its socket lies, of mode 0700; made if it is not there (default: $S4_NODE, else "
           "$XDG_RUNTIME_DIR/s4, else /tmp/s4-UID)",
           1 },
-        { "listen", 'l', "tcp://127.0.0.1:PORT", 0,
-          "Listen on TCP too, on the loopback; * is any free port", 1 },
+        { "listen", 'l', "tcp://HOST:PORT", 0,
+          "Listen on TCP too; without keys only on the loopback, 127.0.0.1; * is any free port",
+          1 },
+        { "keys", 'k', "DIR", 0,
+          "The directory of keys (s4 keygen): TCP is for their owners (default: $S4_KEYS, or none)",
+          1 },
+        { "secret", OPT_SECRET, "FILE", 0,
+          "The node's key pair (default: the only one in the directory)", 1 },
         { "cluster", OPT_CLUSTER, "NAME", 0, "Be a node of this cluster (s4 cluster create)", 2 },
-        { "name", OPT_NAME, "NAME", 0, "Its name there (default: the machine's, and a number)", 2 },
-        { "address", OPT_ADDRESS, "tcp://127.0.0.1:PORT", 0,
-          "Where the other nodes reach it (default: any free port)", 2 },
+        { "name", OPT_NAME, "NAME", 0,
+          "Its name there (default: its key's, or the machine's and a number)", 2 },
+        { "address", OPT_ADDRESS, "tcp://HOST:PORT", 0,
+          "Where the other nodes reach it (default: any free port of 127.0.0.1)", 2 },
         { "standby", OPT_STANDBY, 0, 0, "Take slots only when another node fails", 2 },
         CLUSTER_FLAGS,
         ENGINE_FLAGS,
@@ -421,16 +461,17 @@ int command_node(int argc, char **argv)
     static const struct argp argp = {
         .options = options,
         .parser = parse,
-        .doc = "Run a node until it is stopped: deploy bundles to it, inject events, query. When "
-               "it listens it prints a line with `ready` and where. SIGINT and SIGTERM drain it; a "
-               "second one stops at once. On TCP every user of this machine can reach it."
-               "\vExample:\n  s4 node --workers 2 &\n\n" EXIT_TEXT_USUAL ".",
+        .doc =
+            "Run a node until it is stopped: deploy bundles to it, inject events, query. When "
+            "it listens it prints a line with `ready` and where. SIGINT and SIGTERM drain it; a "
+            "second one stops at once. On TCP without keys every user of this machine can reach it."
+            "\vExample:\n  s4 node --workers 2 &\n\n" EXIT_TEXT_USUAL ".",
     };
     struct settings settings = { 0 };
     command_parse(&argp, argc, argv, &settings);
     struct node *node = mem_zalloc(sizeof *node);
     struct diag diag = { 0 };
-    if (!node || endpoint_find(settings.dir, &node->place, &diag) != S4_OK) {
+    if (!node || endpoint_find(settings.dir, false, &node->place, &diag) != S4_OK) {
         say_error("%s", node ? diag.text : "out of memory");
         mem_free(node);
         return EXIT_USAGE;
@@ -448,6 +489,10 @@ int command_node(int argc, char **argv)
     node->lock_fd = -1;
     crash_install();
     int code = node_place_take(node);
+    if (code == EXIT_DONE)
+        code = node_keys_open(node, settings.keys, settings.secret);
+    if (code == EXIT_DONE)
+        code = take_name(node);
     if (code == EXIT_DONE)
         code = serve(node);
     node_place_leave(node);

@@ -450,9 +450,19 @@ static s4_status connect_service(void *user, struct coord **coord, struct diag *
     return member_connect(&member->options.service, coord, diag);
 }
 
+/* Any thread. */
+static void stranger_came(void *user, const char *text)
+{
+    const struct member *member = user;
+    log_write(member->options.log, LOG_WARN, "%s", text);
+}
+
 static s4_status make_ferry(struct member *member, struct diag *diag)
 {
-    struct transport_zmq_options zmq = { .pool = member->blocks };
+    struct transport_zmq_options zmq = { .pool = member->blocks,
+                                         .ring = member->options.ring,
+                                         .report = stranger_came,
+                                         .report_user = member };
     struct ferry_net_options ferry = { .clock = &clock_real,
                                        .log = member->options.log,
                                        .node = member->options.name };

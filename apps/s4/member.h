@@ -17,6 +17,7 @@
 
 #include "pe/host/engine.h"
 #include "router/coord/cluster.h"
+#include "runtime/net/keyring.h"
 #include "runtime/record/block.h"
 
 #define MEMBER_SERVICE_MAX 1024
@@ -34,8 +35,9 @@ struct member_options {
     struct member_service service;
     const char *cluster;
     const char *name;
-    const char *address; /* to bind for other nodes */
-    const char *clients; /* where clients reach it */
+    const char *address;  /* to bind for other nodes */
+    const char *clients;  /* where clients reach it */
+    struct keyring *ring; /* borrowed; NULL: no keys, and nothing but this machine */
     uint32_t workers;
     size_t block_size; /* of the engine's blocks; 0: the default */
     bool standby;

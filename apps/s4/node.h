@@ -25,6 +25,7 @@
 #include "pe/host/engine.h"
 #include "router/client/control.h"
 #include "router/client/endpoint.h"
+#include "runtime/net/secure.h"
 
 #define NODE_REQUESTS_MAX  1024        /* under way, of all clients */
 #define NODE_WAITING_BYTES (256 * MIB) /* of batches that wait for memory; more are refused */
@@ -46,11 +47,19 @@ struct node_app {
     struct node *node;
 };
 
+/* Who sent something, as far as keys tell. */
+struct node_sender {
+    bool local; /* by ipc, to a socket that is guarded for tcp */
+    bool keyed;
+    uint8_t key[CURVE_BYTES];
+};
+
 /* A request under way. */
 struct request {
     struct node *node;
     struct request *prev, *next; /* of all, by age */
     zmq_msg_t peer;
+    struct node_sender sender;
     S4__Control__Request *message; /* owned */
     uint64_t told_us;              /* when its client heard of it last */
     bool held_back;                /* waits: for memory (inject), for sources to end (drain), for
@@ -106,6 +115,8 @@ enum node_stop { NODE_RUNS, NODE_LEAVES, NODE_ENDS_SOURCES, NODE_DRAINS, NODE_EN
 struct node {
     struct engine_options options;
     struct endpoint place;
+    struct keyring *ring;        /* owned; NULL: no keys, and nothing but this machine */
+    struct zap *zap;             /* of who connects by tcp; NULL: no keys, or no tcp */
     const char *listen;          /* tcp://...; NULL: none */
     char tcp[ENDPOINT_TEXT_MAX]; /* the same with its port; "" */
 
@@ -155,8 +166,18 @@ int node_bind(struct node *node) MUST_USE;
 int node_ready(const struct node *node) MUST_USE; /* says so */
 void node_place_leave(struct node *node);
 
+/* node_keys.c: reads the keys, if there are any; what is wrong is told. Exit code. */
+int node_keys_open(struct node *node, const char *dir, const char *secret) MUST_USE;
+/* Guards the socket for what is bound by tcp next; and no more. */
+s4_status node_keys_guard(struct node *node, const struct address *address,
+                          struct diag *diag) MUST_USE;
+s4_status node_keys_unguard(struct node *node, struct diag *diag) MUST_USE;
+/* Whether they may ask for anything: the key may have been removed since they connected. */
+bool node_keys_admit(const struct node *node, const struct node_sender *sender) MUST_USE;
+struct node_sender node_keys_sender(zmq_msg_t *message);
+
 /* node_serve.c */
-void node_serve(struct node *node, zmq_msg_t *peer, const void *bytes, size_t size);
+void node_serve(struct node *node, zmq_msg_t *peer, zmq_msg_t *part);
 void node_serve_again(struct node *node, struct request *request); /* its app is here now */
 void node_finish(struct node *node, struct request *request);      /* its done came */
 bool node_sources_open(struct node *node, const char *app);        /* NULL: of any */

@@ -78,6 +78,7 @@ int cluster_node_join(struct node *node)
     node->membership.workers = node->options.workers ? node->options.workers : 1;
     node->membership.block_size = node->options.block_size;
     node->membership.clients = node->clients;
+    node->membership.ring = node->ring;
     node->membership.log = &say_log;
     node->membership.wake = node->wake;
     node->membership.restart = restart;
@@ -100,6 +101,7 @@ int cluster_node_start(struct node *node)
     struct bundles_options bundles = { .dir = node->place.dir,
                                        .engine = node->engine,
                                        .member = node->member,
+                                       .ring = node->ring,
                                        .log = &say_log,
                                        .wake = node->wake };
     if (bundles_create(&bundles, &node->bundles, &diag) != S4_OK) {

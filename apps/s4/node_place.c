@@ -99,6 +99,23 @@ static int bind_to(struct node *node, const char *uri)
     return EXIT_FAILED;
 }
 
+/* What is bound after it needs no key. */
+static int bind_tcp(struct node *node)
+{
+    struct address address;
+    struct diag diag = { 0 };
+    s4_status status = address_read(node->listen, ADDRESS_LISTEN, node->ring, &address, &diag);
+    if (status == S4_OK)
+        status = node_keys_guard(node, &address, &diag);
+    int code = status == S4_OK ? bind_to(node, address.uri) : EXIT_FAILED;
+    if (status == S4_OK)
+        status = node_keys_unguard(node, &diag);
+    if (status == S4_OK)
+        return code;
+    say_error("%s", diag.text);
+    return EXIT_FAILED;
+}
+
 int node_bind(struct node *node)
 {
     const int backlog = 64;
@@ -117,7 +134,7 @@ int node_bind(struct node *node)
     zmq_setsockopt(node->socket, ZMQ_MAXMSGSIZE, &largest, sizeof largest);
     /* TCP first: what can fail there must not have replaced the socket of before. */
     size_t size = sizeof node->tcp;
-    int code = node->listen ? bind_to(node, node->listen) : EXIT_DONE;
+    int code = node->listen ? bind_tcp(node) : EXIT_DONE;
     if (code == EXIT_DONE && node->listen &&
         zmq_getsockopt(node->socket, ZMQ_LAST_ENDPOINT, node->tcp, &size) != 0)
         node->tcp[0] = '\0';
@@ -152,8 +169,10 @@ void node_place_leave(struct node *node)
 {
     if (node->socket)
         zmq_close(node->socket);
+    zap_stop(node->zap);
     if (node->context)
         zmq_ctx_term(node->context); /* waits until the last answers are out */
+    keyring_close(node->ring);
     leave_dir(node);
     if (node->lock_fd >= 0)
         close(node->lock_fd);

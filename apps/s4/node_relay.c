@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 
 #include "apps/s4/node_cluster.h"
+#include "apps/s4/say.h"
 #include "apps/s4/socket.h"
 #include "runtime/base/mem.h"
 
@@ -68,12 +69,15 @@ static void *line_to(struct node *node, uint32_t member)
     if (!to->name[0] || !to->clients[0])
         return NULL;
     void *socket = zmq_socket(node->context, ZMQ_DEALER);
-    if (socket && socket_open(socket, to->clients) == S4_OK) {
+    struct diag diag = { 0 };
+    if (socket && socket_open(socket, node->ring, to->name, to->clients, &diag) == S4_OK) {
         *line = (struct line){ socket, to->incarnation };
         return socket;
     }
-    if (socket)
+    if (socket) {
+        log_write(&say_log, LOG_WARN, "%s is not asked: %s", to->name, diag.text);
         zmq_close(socket);
+    }
     return NULL;
 }
 

@@ -600,10 +600,11 @@ static struct request *add_request(struct node *node, zmq_msg_t *peer,
     return request;
 }
 
-void node_serve(struct node *node, zmq_msg_t *peer, const void *bytes, size_t size)
+void node_serve(struct node *node, zmq_msg_t *peer, zmq_msg_t *part)
 {
     S4__Control__Request *message;
-    s4_status status = control_request_read(bytes, size, &message);
+    size_t size = zmq_msg_size(part);
+    s4_status status = control_request_read(zmq_msg_data(part), size, &message);
     if (status != S4_OK) {
         log_write(&say_log, LOG_WARN, "a message of %zu bytes is no request: %s", size,
                   s4_status_text(status));
@@ -619,11 +620,14 @@ void node_serve(struct node *node, zmq_msg_t *peer, const void *bytes, size_t si
         log_write(&say_log, LOG_WARN, "a request is dropped: out of memory");
         return;
     }
+    request->sender = node_keys_sender(part);
     if (message->version != CONTROL_VERSION)
         request_fail(request, S4_VERSION,
                      "the node (release %s) speaks version %d of the protocol, the client version "
                      "%u; use programs of one release",
                      S4_RELEASE, CONTROL_VERSION, message->version);
+    else if (!node_keys_admit(node, &request->sender))
+        request_fail(request, S4_PERMISSION, "your key was removed from the node's");
     else if (node->n_requests > NODE_REQUESTS_MAX)
         request_fail(request, S4_FULL, "%d requests are under way already", NODE_REQUESTS_MAX);
     else

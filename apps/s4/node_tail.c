@@ -27,6 +27,7 @@ struct node_tail {
     struct tail *tail; /* owned; NULL while it is being added */
     uint64_t number;
     zmq_msg_t peer;
+    struct node_sender sender;
     struct request *asked; /* its TailNext, if one is under way */
     bool reading;          /* the job thread has it */
     bool gone;             /* as soon as nobody reads */
@@ -219,6 +220,7 @@ static void serve_tail(struct node *node, struct request *request, const struct 
                                 .signed_us = clock_real.mono_us(&clock_real) };
     zmq_msg_init(&tail->peer);
     zmq_msg_copy(&tail->peer, &request->peer);
+    tail->sender = request->sender;
     node->tails = tail;
     node->n_tails++;
     request->tail = tail;
@@ -383,6 +385,8 @@ void node_tails_step(struct node *node, uint64_t now_us)
         tail->signed_us = now_us;
         if (tail->asked ? tail->asked->gone : !give_sign(tail))
             leave(tail, S4_UNAVAILABLE, "its client has gone");
+        else if (!node_keys_admit(node, &tail->sender))
+            leave(tail, S4_PERMISSION, "your key was removed from the node's");
     }
 }
 

@@ -10,6 +10,15 @@ error_t remote_parse(int key, const char *arg, const struct argp_state *state,
     case REMOTE_NODE:
         remote->node = arg;
         return 0;
+    case REMOTE_KEYS:
+        remote->keys = arg;
+        return 0;
+    case REMOTE_SECRET:
+        remote->secret = arg;
+        return 0;
+    case REMOTE_SERVER:
+        remote->server = arg;
+        return 0;
     case REMOTE_TIMEOUT:
         remote->timeout_ms = (uint32_t)size_min(
             command_duration_us(state, "timeout", arg) / 1000 + 1, UINT32_MAX / 2);
@@ -22,6 +31,9 @@ error_t remote_parse(int key, const char *arg, const struct argp_state *state,
 int remote_connect(const struct remote *remote, s4_client **client)
 {
     s4_client_options options = { .node = remote->node,
+                                  .keys = remote->keys,
+                                  .secret = remote->secret,
+                                  .server = remote->server,
                                   .timeout_ms = remote->timeout_ms,
                                   .window = remote->window,
                                   .producer = remote->producer,
@@ -33,10 +45,11 @@ int remote_connect(const struct remote *remote, s4_client **client)
     }
     s4_status status = s4_client_connect(made);
     if (status != S4_OK) {
+        /* A key that is not found is no app that is not there. */
         int code = status == S4_INVALID || status == S4_TOO_LARGE ? EXIT_USAGE
-                                                                  : remote_failed(made, status);
-        if (code == EXIT_USAGE)
-            say_error("%s", s4_client_message(made));
+                   : status == S4_NOT_FOUND                       ? EXIT_FAILED
+                                                                  : exit_of(status);
+        say_error("%s", s4_client_message(made));
         s4_client_destroy(made);
         return code;
     }

@@ -1,5 +1,5 @@
-/* What the commands that talk to a node have in common: --node, --timeout, and how failures are
- * told. */
+/* What the commands that talk to a node have in common: --node, --timeout, keys, and how failures
+ * are told. */
 #ifndef APPS_S4_REMOTE_H
 #define APPS_S4_REMOTE_H
 
@@ -9,6 +9,7 @@
 
 struct remote {
     const char *node;
+    const char *keys, *secret, *server;
     uint32_t timeout_ms;
     uint32_t window; /* of batches */
     uint64_t producer;
@@ -17,7 +18,31 @@ struct remote {
 
 #define REMOTE_NODE    0x1000
 #define REMOTE_TIMEOUT 0x1001
-#define REMOTE_TIMEOUT_OPTION                                                                      \
+#define REMOTE_KEYS    0x1002
+#define REMOTE_SECRET  0x1003
+#define REMOTE_SERVER  0x1004
+/* All but --node. */
+#define REMOTE_MORE_OPTIONS                                                                        \
+    {                                                                                              \
+        "keys",                                                                                    \
+        REMOTE_KEYS,                                                                               \
+        "DIR",                                                                                     \
+        0,                                                                                         \
+        "For tcp: the directory of keys (default: $S4_KEYS, or none)",                             \
+        90                                                                                         \
+    },                                                                                             \
+        { "secret",                                                                                \
+          REMOTE_SECRET,                                                                           \
+          "FILE",                                                                                  \
+          0,                                                                                       \
+          "The own key pair (default: the only one in the directory)",                             \
+          90 },                                                                                    \
+        { "server",                                                                                \
+          REMOTE_SERVER,                                                                           \
+          "NAME",                                                                                  \
+          0,                                                                                       \
+          "The node's name among the keys (default: the only one)",                                \
+          90 },                                                                                    \
     {                                                                                              \
         "timeout", REMOTE_TIMEOUT, "TIME", 0, "Without a sign of life of the node (default: 10s)", \
             90                                                                                     \
@@ -29,7 +54,7 @@ struct remote {
       0,                                                                                           \
       "The node: a directory, ipc:///PATH or tcp://HOST:PORT (default: $S4_NODE, or this user's)", \
       90 },                                                                                        \
-        REMOTE_TIMEOUT_OPTION
+        REMOTE_MORE_OPTIONS
 
 /* ARGP_ERR_UNKNOWN: none of these. */
 error_t remote_parse(int key, const char *arg, const struct argp_state *state,

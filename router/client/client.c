@@ -62,7 +62,9 @@ s4_status s4_client_create(const s4_client_options *options, s4_client **client)
         return S4_NO_MEMORY;
     }
     /* A wrong place is told by connect, which can say it in words. */
-    if (endpoint_find(options->node, &made->endpoint, &made->diag) != S4_OK)
+    bool keyed = endpoint_keys(options->keys);
+    if (endpoint_find(options->node, keyed, &made->endpoint, &made->diag) != S4_OK ||
+        client_keys_open(made, options) != S4_OK)
         made->endpoint.uri[0] = '\0';
     *client = made;
     return S4_OK;
@@ -72,10 +74,10 @@ void s4_client_destroy(s4_client *client)
 {
     if (!client)
         return;
-    if (client->socket)
-        zmq_close(client->socket);
+    client_keys_close_socket(client);
     if (client->context)
         zmq_ctx_term(client->context);
+    keyring_close(client->ring);
     flights_drop(client);
     control_reply_destroy(client->reply);
     control_reply_destroy(client->kept);
@@ -91,7 +93,7 @@ static s4_status nobody(s4_client *client, const char *why)
                     client->endpoint.uri, why);
 }
 
-static s4_status open_socket(s4_client *client)
+static s4_status open_socket(s4_client *client, uint32_t turn)
 {
     const int linger_ms = 0;
     const int backlog = (int)client->window * 2 + 16;
@@ -99,12 +101,14 @@ static s4_status open_socket(s4_client *client)
     client->context = client->context ? client->context : zmq_ctx_new();
     if (!client->context)
         return diag_set(&client->diag, S4_NO_MEMORY, "out of memory");
-    client->socket = client->socket ? client->socket : zmq_socket(client->context, ZMQ_DEALER);
+    client_keys_close_socket(client);
+    client->socket = zmq_socket(client->context, ZMQ_DEALER);
     if (!client->socket)
         return diag_set(&client->diag, S4_IO, "cannot make a socket: %s", zmq_strerror(errno));
     zmq_setsockopt(client->socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
     zmq_setsockopt(client->socket, ZMQ_SNDHWM, &backlog, sizeof backlog);
     zmq_setsockopt(client->socket, ZMQ_MAXMSGSIZE, &largest, sizeof largest);
+    TRY(client_keys_guard(client, turn));
     if (zmq_connect(client->socket, client->endpoint.uri) != 0)
         return nobody(client, zmq_strerror(errno));
     return S4_OK;
@@ -141,11 +145,16 @@ s4_status s4_client_connect(s4_client *client)
         return client->diag.code;
     if (client->endpoint.socket[0] && !endpoint_alive(client->endpoint.socket))
         return nobody(client, "nobody listens there");
-    TRY(open_socket(client));
-    client->connected = true;
-    s4_status status = shake_hands(client);
-    client->connected = status == S4_OK;
-    return status;
+    s4_status status = S4_END;
+    /* A node has several keys while one takes another's place. */
+    for (uint32_t turn = 0; turn < CURVE_KEYS_MAX && status == S4_END; turn++) {
+        client->release[0] = '\0';
+        TRY(open_socket(client, turn));
+        client->connected = true;
+        status = shake_hands(client);
+        client->connected = status == S4_OK;
+    }
+    return status == S4_END ? S4_PERMISSION : status;
 }
 
 void client_listen(s4_client *client)
@@ -200,10 +209,13 @@ static s4_status silent(s4_client *client)
 
 s4_status client_pump_for(s4_client *client, uint32_t wait_ms)
 {
-    zmq_pollitem_t item = { .socket = client->socket, .events = ZMQ_POLLIN };
+    zmq_pollitem_t items[] = { { .socket = client->socket, .events = ZMQ_POLLIN },
+                               { .socket = client->monitor, .events = ZMQ_POLLIN } };
+    int n = client->monitor ? 2 : 1;
     /* What lies there already was said in time, however long nobody looked. */
-    if (zmq_poll(&item, 1, 0) > 0)
+    if (zmq_poll(items, 1, 0) > 0)
         return receive(client);
+    TRY(client_keys_look(client));
     uint64_t silence = (now_us() - client->heard_us) / 1000;
     if (silence >= client->timeout_ms)
         return silent(client);
@@ -216,7 +228,7 @@ s4_status client_pump_for(s4_client *client, uint32_t wait_ms)
     }
     uint64_t wait = (client->resent ? client->timeout_ms : client->timeout_ms / 2) - silence;
     wait = size_min(size_min(wait, LOOK_MS) + 1, wait_ms);
-    if (zmq_poll(&item, 1, (long)wait) < 0 && errno != EINTR)
+    if (zmq_poll(items, n, (long)wait) < 0 && errno != EINTR)
         return diag_set(&client->diag, S4_IO, "cannot wait: %s", zmq_strerror(errno));
     return receive(client);
 }

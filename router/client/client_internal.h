@@ -9,6 +9,7 @@
 #include "router/client/control.h"
 #include "runtime/base/base.h"
 #include "runtime/base/diag.h"
+#include "runtime/net/keyring.h"
 
 #define CLIENT_TIMEOUT_MS_DEFAULT 10000
 #define CLIENT_CONNECT_MS_MAX     3000 /* for the first answer */
@@ -27,6 +28,11 @@ struct flight {
 struct s4_client {
     void *context;
     void *socket;
+    void *monitor;                   /* of the socket's handshakes; NULL: by ipc */
+    struct keyring *ring;            /* owned; NULL: no keys */
+    uint32_t watches;                /* monitors so far */
+    char server[CURVE_NAME_MAX + 1]; /* "": the only one */
+    uint32_t failures;               /* handshakes that ended without a word */
     struct endpoint endpoint;
     uint32_t timeout_ms;
     bool connected;
@@ -59,6 +65,15 @@ s4_status client_call(s4_client *client, S4__Control__Request *request,
 
 /* Sends a request (its id and version are set here) without waiting. */
 s4_status client_send(s4_client *client, S4__Control__Request *request) MUST_USE;
+
+/* client_keys.c: reads the keys, if the node is reached by tcp. */
+s4_status client_keys_open(s4_client *client, const s4_client_options *options) MUST_USE;
+/* Prepares a new socket; `turn`: of the node's keys. */
+s4_status client_keys_guard(s4_client *client, uint32_t turn) MUST_USE;
+/* What became of handshakes. S4_PERMISSION: it does not get better. S4_END: perhaps with the next
+ * of the node's keys. */
+s4_status client_keys_look(s4_client *client) MUST_USE;
+void client_keys_close_socket(s4_client *client);
 
 /* Takes the reply if it belongs to a subscription; whether one is asked for. */
 bool tail_answered(s4_client *client, S4__Control__Reply *reply);

@@ -54,15 +54,15 @@ static s4_status use_default(struct endpoint *endpoint, struct diag *diag)
     return use_dir(dir, endpoint, diag);
 }
 
-static s4_status use_tcp(const char *node, struct endpoint *endpoint, struct diag *diag)
+static s4_status use_tcp(const char *node, bool keyed, struct endpoint *endpoint, struct diag *diag)
 {
     struct address address;
-    TRY(address_read(node, ADDRESS_REACH, false, &address, diag));
+    TRY(address_read(node, ADDRESS_REACH, keyed, &address, diag));
     snprintf(endpoint->uri, sizeof endpoint->uri, "%s", address.uri);
     return S4_OK;
 }
 
-s4_status endpoint_find(const char *node, struct endpoint *endpoint, struct diag *diag)
+s4_status endpoint_find(const char *node, bool keyed, struct endpoint *endpoint, struct diag *diag)
 {
     struct endpoint found = { 0 };
     if (!node)
@@ -70,7 +70,7 @@ s4_status endpoint_find(const char *node, struct endpoint *endpoint, struct diag
     if (!node || !node[0])
         TRY(use_default(&found, diag));
     else if (starts(node, "tcp://"))
-        TRY(use_tcp(node, &found, diag));
+        TRY(use_tcp(node, keyed, &found, diag));
     else if (starts(node, "ipc:///"))
         TRY(use_socket(node + strlen("ipc://"), &found, diag));
     else if (strstr(node, "://"))
@@ -81,6 +81,12 @@ s4_status endpoint_find(const char *node, struct endpoint *endpoint, struct diag
         TRY(use_dir(node, &found, diag));
     *endpoint = found;
     return S4_OK;
+}
+
+const char *endpoint_keys(const char *given)
+{
+    const char *keys = given ? given : getenv("S4_KEYS");
+    return keys && keys[0] ? keys : NULL;
 }
 
 bool endpoint_alive(const char *socket_path)

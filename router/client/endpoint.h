@@ -17,8 +17,13 @@ struct endpoint {
 };
 
 /* `node` is a directory, ipc://PATH or tcp://HOST:PORT; NULL: $S4_NODE, else $XDG_RUNTIME_DIR/s4,
- * else /tmp/s4-UID. S4_INVALID: none of these; S4_TOO_LARGE. */
-s4_status endpoint_find(const char *node, struct endpoint *endpoint, struct diag *diag) MUST_USE;
+ * else /tmp/s4-UID. S4_INVALID: none of these; S4_TOO_LARGE; S4_PERMISSION: another machine, and
+ * not `keyed`. */
+s4_status endpoint_find(const char *node, bool keyed, struct endpoint *endpoint,
+                        struct diag *diag) MUST_USE;
+
+/* The directory of keys: what is given, else $S4_KEYS, else NULL: there are none. */
+const char *endpoint_keys(const char *given);
 
 /* Somebody listens on the socket at this path. */
 bool endpoint_alive(const char *socket);

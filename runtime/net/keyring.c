@@ -175,7 +175,7 @@ static s4_status no_secret(const char *dir, struct diag *diag)
 {
     return diag_set(diag, S4_NOT_FOUND,
                     "%s has no secret key; wanted a file NAME.secret in it, or another one with "
-                    "--key (`s4 keygen NAME --dir %s` makes one)",
+                    "--secret (`s4 keygen NAME --dir %s` makes one)",
                     dir, dir);
 }
 
@@ -193,10 +193,11 @@ static s4_status find_secret(const char *path, char found[CURVE_PATH_MAX], struc
         if (!ends_with(entry->d_name, ".secret") || strlen(entry->d_name) >= sizeof name)
             continue;
         if (name[0])
-            status = diag_set(diag, S4_INVALID,
-                              "%s has the secret keys %s and %s; say with --key which one is to be "
-                              "used, and keep only your own there",
-                              path, name, entry->d_name);
+            status =
+                diag_set(diag, S4_INVALID,
+                         "%s has the secret keys %s and %s; say with --secret which one is to be "
+                         "used, and keep only your own there",
+                         path, name, entry->d_name);
         snprintf(name, sizeof name, "%.*s", (int)sizeof name - 1, entry->d_name);
     }
     closedir(dir);
@@ -319,6 +320,6 @@ s4_status keyring_of_node(struct keyring *ring, const char *name, uint64_t turn,
                         "%s/nodes has no key of a node '%s'; wanted its file %s.public", ring->dir,
                         name, name);
     return diag_set(diag, S4_NOT_FOUND,
-                    "%s/nodes has the keys of %zu nodes; say with --server-key which one is meant",
+                    "%s/nodes has the keys of %zu nodes; say with --server which one is meant",
                     ring->dir, count);
 }

@@ -59,3 +59,9 @@ bool secure_sender(zmq_msg_t *message, uint8_t key[CURVE_BYTES])
     const char *user = zmq_msg_gets(message, "User-Id");
     return user && strlen(user) == CURVE_TEXT && zmq_z85_decode(key, user);
 }
+
+bool secure_is_local(zmq_msg_t *message)
+{
+    const char *user = zmq_msg_gets(message, "User-Id");
+    return user && strcmp(user, ZAP_LOCAL) == 0;
+}

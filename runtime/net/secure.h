@@ -28,5 +28,7 @@ s4_status secure_connect(void *socket, struct keyring *ring, const char *name, u
 
 /* Whose key this message's sender proved; false: none (ring without ZAP, or by ipc). */
 bool secure_sender(zmq_msg_t *message, uint8_t key[CURVE_BYTES]) MUST_USE;
+/* Whether it came by ipc, where the handler of handshakes let it in without a key. */
+bool secure_is_local(zmq_msg_t *message) MUST_USE;
 
 #endif

@@ -76,7 +76,7 @@ class Done:
 
 def environment(**more):
     env = {key: value for key, value in os.environ.items()
-           if key not in ("S4_NODE", "XDG_RUNTIME_DIR", "S4_LOG")}
+           if key not in ("S4_NODE", "S4_KEYS", "XDG_RUNTIME_DIR", "S4_LOG")}
     env.update(more)
     return env
 

@@ -472,31 +472,31 @@ START_TEST(places_are_found)
 {
     struct endpoint endpoint;
     struct diag diag;
-    ck_assert_int_eq(endpoint_find("/a/b", &endpoint, &diag), S4_OK);
+    ck_assert_int_eq(endpoint_find("/a/b", false, &endpoint, &diag), S4_OK);
     ck_assert_str_eq(endpoint.uri, "ipc:///a/b/control");
     ck_assert_str_eq(endpoint.dir, "/a/b");
-    ck_assert_int_eq(endpoint_find("tcp://127.0.0.1:5555", &endpoint, &diag), S4_OK);
+    ck_assert_int_eq(endpoint_find("tcp://127.0.0.1:5555", false, &endpoint, &diag), S4_OK);
     ck_assert_str_eq(endpoint.uri, "tcp://127.0.0.1:5555");
     ck_assert_str_eq(endpoint.socket, "");
     static const char *const wrong[] = { "tcp://127.0.0.1", "tcp://:1",   "tcp://a:0",
                                          "tcp://a:65536",   "tcp://a:1x", "udp://a:1" };
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
-        ck_assert_int_eq(endpoint_find(wrong[i], &endpoint, &diag), S4_INVALID);
+        ck_assert_int_eq(endpoint_find(wrong[i], false, &endpoint, &diag), S4_INVALID);
     char path[ENDPOINT_TEXT_MAX];
     size_t room = ENDPOINT_PATH_MAX - strlen("/" ENDPOINT_SOCKET);
     memset(path, 'd', sizeof path);
     path[0] = '/';
     path[room] = '\0';
-    ck_assert_int_eq(endpoint_find(path, &endpoint, &diag), S4_OK);
+    ck_assert_int_eq(endpoint_find(path, false, &endpoint, &diag), S4_OK);
     path[room] = 'd';
     path[room + 1] = '\0';
-    ck_assert_int_eq(endpoint_find(path, &endpoint, &diag), S4_TOO_LARGE);
+    ck_assert_int_eq(endpoint_find(path, false, &endpoint, &diag), S4_TOO_LARGE);
     setenv("S4_NODE", "/from/env", 1);
-    ck_assert_int_eq(endpoint_find(NULL, &endpoint, &diag), S4_OK);
+    ck_assert_int_eq(endpoint_find(NULL, false, &endpoint, &diag), S4_OK);
     ck_assert_str_eq(endpoint.dir, "/from/env");
     unsetenv("S4_NODE");
     setenv("XDG_RUNTIME_DIR", "/run/user/1", 1);
-    ck_assert_int_eq(endpoint_find(NULL, &endpoint, &diag), S4_OK);
+    ck_assert_int_eq(endpoint_find(NULL, false, &endpoint, &diag), S4_OK);
     ck_assert_str_eq(endpoint.dir, "/run/user/1/s4");
 }
 END_TEST

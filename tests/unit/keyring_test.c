@@ -306,7 +306,7 @@ START_TEST(one_secret_is_meant)
     refused(keyring_open(".", NULL, &ring, &diag), S4_NOT_FOUND, "has no secret key");
     make_own("a");
     make_own("b");
-    refused(keyring_open(".", NULL, &ring, &diag), S4_INVALID, "--key");
+    refused(keyring_open(".", NULL, &ring, &diag), S4_INVALID, "--secret");
     ck_assert_int_eq(keyring_open(".", "./b.secret", &ring, &diag), S4_OK);
     ck_assert_str_eq(keyring_own(ring)->name, "b");
     keyring_close(ring);

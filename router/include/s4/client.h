@@ -52,14 +52,19 @@ typedef struct s4_client_options {
                          $XDG_RUNTIME_DIR/s4, else /tmp/s4-UID */
     uint32_t timeout_ms; /* without a sign of life while something is outstanding; default 10,000 */
     uint32_t window;     /* batches under way before s4_client_inject_start blocks; default 8 */
-    uint64_t producer; /* who injects; default: drawn. A program that repeats its batches after its
-                          own restart gives the producer and `number` that it had */
-    uint64_t number;   /* of the first batch; default 1 */
+    uint64_t producer;  /* who injects; default: drawn. A program that repeats its batches after its
+                           own restart gives the producer and `number` that it had */
+    uint64_t number;    /* of the first batch; default 1 */
+    const char *keys;   /* for a node that is reached by tcp: a directory of keys (s4-keygen(1));
+                           default: $S4_KEYS, else none, and nothing beyond this machine is reached */
+    const char *secret; /* the file of the own key pair; default: the only one in the directory */
+    const char *server; /* the node's name among the keys; default: the only one there */
 } s4_client_options;
 
 /* Makes a client; options may be NULL. Talks to nobody. */
 S4_CLIENT_USE s4_status s4_client_create(const s4_client_options *options, s4_client **client);
-/* Finds the node and agrees on the protocol. S4_UNAVAILABLE, S4_VERSION. Once. */
+/* Finds the node and agrees on the protocol. S4_UNAVAILABLE, S4_VERSION; S4_PERMISSION: it does not
+ * admit this key, or wants one; others: a key that cannot be used. Once. */
 S4_CLIENT_USE s4_status s4_client_connect(s4_client *client);
 /* Gives up what is outstanding, without its callbacks. NULL is fine. */
 S4_CLIENT_API void s4_client_destroy(s4_client *client);
