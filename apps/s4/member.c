@@ -6,18 +6,13 @@
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 
-#include "pe/node/ferry_net.h"
-#include "pe/node/node.h"
+#include "pe/node/membership.h"
 #include "router/coord/coord_dir.h"
 #include "router/coord/coord_zk.h"
 #include "runtime/base/mem.h"
 #include "runtime/net/transport_zmq.h"
 
 #define MESSAGES_AT_ONCE 64u
-#define CLUSTER_STEP_US  1000u    /* between two looks at the coordination service */
-#define SLEEP_US_MAX     1000000u /* for a look at whether it may still answer */
-#define SLEEP_US_MIN     100      /* while a slot moves */
-#define FROZEN_US_MAX    1000000  /* a slot that stands still for longer is told of */
 
 enum order_kind { ORDER_JOIN, ORDER_REPORT, ORDER_DEPLOY, ORDER_UNDEPLOY, ORDER_DRAIN };
 
@@ -26,7 +21,8 @@ struct order {
     struct order *next;
     enum order_kind kind;
     struct engine *engine;
-    struct entry_wanted wanted; /* REPORT: app and id; DEPLOY; UNDEPLOY: app */
+    struct entry_wanted wanted; /* DEPLOY; UNDEPLOY: app */
+    struct map_app app;         /* REPORT */
     char node[MAP_NAME_MAX + 1];
     enum entry_app_state state;
     char why[MAP_WHY_MAX + 1];
@@ -42,22 +38,8 @@ struct asked {
 struct member {
     struct member_options options;
     struct block_pool *blocks;
-    struct ferry_net *ferry;
-    struct net *net;
-    struct node *node;
-    struct cluster *cluster;
-    struct entry_node entry;
-    struct cluster_upcalls upcalls;
-    struct node_upcalls node_upcalls;
+    struct membership *membership;
     pthread_t thread;
-    uint64_t stepped_us; /* the cluster was, at this time */
-
-    struct map *first; /* of which the engine is made; owned */
-    uint32_t self;
-    bool joined;                  /* the node has its engine */
-    uint64_t ready[MAP_APPS_MAX]; /* deployments that run here, or cannot; 0: none */
-    uint16_t slot_workers[MAP_SLOTS_MAX];
-    uint64_t genesis[MAP_SLOTS_MAX + LINK_INTAKES_MAX];
 
     _Atomic uint64_t sure_until_us; /* 0: it may not answer */
     _Atomic bool settled;
@@ -123,7 +105,7 @@ static void order_push(struct member *member, struct order *order)
     *member->orders_end = order;
     member->orders_end = &order->next;
     pthread_mutex_unlock(&member->lock);
-    net_wake(member->net);
+    net_wake(membership_net(member->membership));
 }
 
 void member_join(struct member *member, struct engine *engine)
@@ -137,8 +119,7 @@ void member_report_app(struct member *member, const struct map_app *app, enum en
                        const char *why)
 {
     struct order *order = order_make(ORDER_REPORT, NULL);
-    memcpy(order->wanted.app, app->name, sizeof order->wanted.app);
-    order->wanted.id = app->id;
+    order->app = *app;
     order->state = state;
     map_text_clean(why ? why : "", MAP_WHY_MAX, order->why);
     order_push(member, order);
@@ -188,99 +169,28 @@ static void ask_cluster(struct member *member, const struct order *order)
     CHECK(asked);
     *asked = (struct asked){ member, order->request };
     struct cluster_reply reply = { asked_answered, asked };
+    struct cluster *cluster = membership_cluster(member->membership);
     s4_status status;
     if (order->kind == ORDER_DEPLOY)
-        status = cluster_deploy(member->cluster, &order->wanted, reply);
+        status = cluster_deploy(cluster, &order->wanted, reply);
     else if (order->kind == ORDER_UNDEPLOY)
-        status = cluster_undeploy(member->cluster, order->wanted.app, reply);
+        status = cluster_undeploy(cluster, order->wanted.app, reply);
     else
-        status = cluster_drain(member->cluster, order->node, reply);
+        status = cluster_drain(cluster, order->node, reply);
     if (status == S4_OK)
         return;
     mem_free(asked);
     answer(member, order->request, status, NULL);
 }
 
-static void fail(struct member *member, const struct diag *why)
-{
-    struct member_event *event = event_make(MEMBER_FAILED);
-    event->why = *why;
-    event->status = why->code;
-    event_push(member, event);
-}
-
-static bool is_ready(const struct member *member, uint64_t id)
-{
-    for (size_t i = 0; i < MAP_APPS_MAX; i++)
-        if (member->ready[i] == id)
-            return true;
-    return false;
-}
-
-static void note_ready(struct member *member, uint64_t id)
-{
-    for (size_t i = 0; i < MAP_APPS_MAX && !is_ready(member, id); i++)
-        if (member->ready[i] == 0)
-            member->ready[i] = id;
-}
-
-static void forget_ready(struct member *member, const struct map *map)
-{
-    for (size_t i = 0; i < MAP_APPS_MAX; i++) {
-        bool there = false;
-        for (uint32_t j = 0; j < map->n_apps; j++)
-            there |= map->apps[j].id == member->ready[i];
-        if (!there)
-            member->ready[i] = 0;
-    }
-}
-
-/* A map is in force here when all bundles run that it says to run: so what others send by it waits
- * until this node has somebody to take it. */
-static void follow(struct member *member)
-{
-    const struct map *map = cluster_map(member->cluster);
-    struct diag diag = { 0 };
-    if (!member->joined || !map)
-        return;
-    for (uint32_t i = 0; i < map->n_apps; i++)
-        if (map->apps[i].phase == MAP_RUN && !is_ready(member, map->apps[i].id))
-            return;
-    if (node_map(member->node, map) == S4_OK)
-        return;
-    diag_set(&diag, S4_NO_MEMORY, "out of memory for a map");
-    fail(member, &diag);
-}
-
-static void join(struct member *member, struct engine *engine)
-{
-    struct diag diag = { 0 };
-    s4_status status = node_join(member->node, engine, ferry_net_ferry(member->ferry),
-                                 member->first, member->self);
-    member->joined = status == S4_OK;
-    if (status == S4_OK) {
-        follow(member);
-        return;
-    }
-    diag_set(&diag, status, "the node cannot join: %s", s4_status_text(status));
-    fail(member, &diag);
-}
-
 static void obey(struct member *member, const struct order *order)
 {
     switch (order->kind) {
     case ORDER_JOIN:
-        join(member, order->engine);
+        membership_join(member->membership, order->engine);
         break;
     case ORDER_REPORT:
-        if (order->state != ENTRY_CHECKED)
-            note_ready(member, order->wanted.id);
-        if (cluster_report_app(member->cluster, order->wanted.app, order->wanted.id, order->state,
-                               order->why) != S4_OK &&
-            member->options.log)
-            log_write(member->options.log, LOG_WARN, "too many bundles to tell of %s",
-                      order->wanted.app);
-        follow(member);
+        membership_report_app(member->membership, &order->app, order->state, order->why);
         break;
     default:
         ask_cluster(member, order);
@@ -304,30 +214,15 @@ static bool step_orders(struct member *member)
     return any;
 }
 
-/* ---- what the cluster says ------------------------------------------------------------------- */
+/* ---- what the membership says ---------------------------------------------------------------- */
 
-static void joined(void *user, uint32_t index, uint64_t incarnation)
+static void changed(void *user, const struct map *map, uint32_t self)
 {
-    struct member *member = user;
-    member->self = index;
-}
-
-static void changed(void *user, const struct map *old, const struct map *map)
-{
-    struct member *member = user;
     struct member_event *event = event_make(MEMBER_MAP);
     event->map = map_dup(map);
-    event->self = member->self;
+    event->self = self;
     CHECK(event->map);
-    if (!member->first) {
-        member->first = map_dup(map);
-        CHECK(member->first);
-        ferry_net_identify(member->ferry, member->node, map->cluster,
-                           cluster_incarnation(member->cluster));
-    }
-    forget_ready(member, map);
-    follow(member);
-    event_push(member, event);
+    event_push(user, event);
 }
 
 static void app_changed(void *user, const struct map_app *app, enum cluster_app what)
@@ -344,71 +239,40 @@ static void stopped(void *user, const struct diag *why)
     member->options.restart(member->options.user, why);
 }
 
-static void ended(void *user, const struct diag *why)
+static void failed(void *user, const struct diag *why)
 {
-    fail(user, why);
+    struct member_event *event = event_make(MEMBER_FAILED);
+    event->why = *why;
+    event->status = why->code;
+    event_push(user, event);
 }
 
-/* ---- what the node says ---------------------------------------------------------------------- */
-
-static void moved(void *user, uint32_t slot, uint64_t move, bool done, const char *why)
-{
-    struct member *member = user;
-    cluster_report_move(member->cluster, slot, move, done, why);
-}
-
-static void node_failed(void *user, const struct diag *diag)
-{
-    fail(user, diag);
-}
+static const struct membership_upcalls upcalls = {
+    .changed = changed, .app = app_changed, .stopped = stopped, .failed = failed
+};
 
 /* ---- the thread ------------------------------------------------------------------------------ */
 
-static bool step_cluster(struct member *member, uint64_t now_us)
+static void step_cluster(struct member *member)
 {
-    if (now_us - member->stepped_us < CLUSTER_STEP_US)
-        return false;
-    member->stepped_us = now_us;
-    cluster_step(member->cluster);
-    atomic_store(&member->sure_until_us, cluster_sure_until_us(member->cluster));
+    const struct cluster *cluster = membership_cluster(member->membership);
+    membership_step_cluster(member->membership);
+    atomic_store(&member->sure_until_us, cluster_sure_until_us(cluster));
     pthread_mutex_lock(&member->lock);
-    snprintf(member->leader, sizeof member->leader, "%s", cluster_leader(member->cluster));
+    snprintf(member->leader, sizeof member->leader, "%s", cluster_leader(cluster));
     pthread_mutex_unlock(&member->lock);
-    return false;
-}
-
-static bool step_nodes(struct member *member)
-{
-    bool any = member->joined && node_step(member->node);
-    any |= ferry_net_step(member->ferry, MESSAGES_AT_ONCE);
-    if (member->joined)
-        atomic_store(&member->settled,
-                     node_is_settled(member->node) && net_is_drained(member->net));
-    return any;
-}
-
-static uint64_t pause_us(const struct member *member)
-{
-    uint64_t now = clock_real.mono_us(&clock_real);
-    uint64_t due = member->joined ? node_due_us(member->node) : UINT64_MAX;
-    uint64_t until_due = due > now ? due - now : 0;
-    uint64_t timeout = cluster_timeout_us(member->cluster);
-    timeout = timeout < CLUSTER_STEP_US ? CLUSTER_STEP_US : timeout;
-    timeout = timeout < SLEEP_US_MAX ? timeout : SLEEP_US_MAX;
-    return until_due < SLEEP_US_MIN ? SLEEP_US_MIN : until_due < timeout ? until_due : timeout;
 }
 
 static void *run(void *arg)
 {
     struct member *member = arg;
     while (!atomic_load(&member->stop)) {
-        uint64_t now = clock_real.mono_us(&clock_real);
         bool any = step_orders(member);
-        any |= step_cluster(member, now);
-        any |= step_nodes(member);
-        if (any)
-            continue;
-        net_wait(member->net, pause_us(member));
+        step_cluster(member);
+        any |= membership_step_node(member->membership, MESSAGES_AT_ONCE);
+        atomic_store(&member->settled, membership_is_settled(member->membership));
+        if (!any)
+            membership_wait(member->membership);
     }
     return NULL;
 }
@@ -457,25 +321,6 @@ static void stranger_came(void *user, const char *text)
     log_write(member->options.log, LOG_WARN, "%s", text);
 }
 
-static s4_status make_ferry(struct member *member, struct diag *diag)
-{
-    struct transport_zmq_options zmq = { .pool = member->blocks,
-                                         .ring = member->options.ring,
-                                         .report = stranger_came,
-                                         .report_user = member };
-    struct ferry_net_options ferry = { .clock = &clock_real,
-                                       .log = member->options.log,
-                                       .node = member->options.name };
-    TRY(transport_zmq_create(&zmq, &ferry.transport, diag));
-    s4_status status = ferry_net_create(&ferry, &member->ferry, diag);
-    if (status != S4_OK) {
-        transport_destroy(ferry.transport);
-        return status;
-    }
-    member->net = ferry_net_net(member->ferry);
-    return net_bind(member->net, member->options.address, diag);
-}
-
 static s4_status put_text(char *to, size_t max, const char *what, const char *text,
                           struct diag *diag)
 {
@@ -486,27 +331,35 @@ static s4_status put_text(char *to, size_t max, const char *what, const char *te
     return S4_OK;
 }
 
-static s4_status make_cluster(struct member *member, struct diag *diag)
+static s4_status make_entry(const struct member_options *options, struct entry_node *entry,
+                            struct diag *diag)
 {
-    struct entry_node *entry = &member->entry;
-    TRY(put_text(entry->name, MAP_NAME_MAX, "a name", member->options.name, diag));
-    TRY(put_text(entry->address, MAP_ADDRESS_MAX, "an address", member_address(member), diag));
-    TRY(put_text(entry->clients, MAP_ADDRESS_MAX, "an address", member->options.clients, diag));
+    TRY(put_text(entry->name, MAP_NAME_MAX, "a name", options->name, diag));
+    TRY(put_text(entry->address, MAP_ADDRESS_MAX, "an address", options->address, diag));
+    TRY(put_text(entry->clients, MAP_ADDRESS_MAX, "an address", options->clients, diag));
     TRY(put_text(entry->release, MAP_RELEASE_MAX, "a release", S4_RELEASE, diag));
-    entry->workers = member->options.workers;
-    entry->standby = member->options.standby;
-    member->upcalls = (struct cluster_upcalls){
-        .joined = joined, .changed = changed, .app = app_changed, .stop = stopped, .ended = ended
-    };
-    struct cluster_options options = { .cluster = member->options.cluster,
-                                       .node = entry,
-                                       .service = { .connect = connect_service, .user = member },
-                                       .clock = &clock_real,
-                                       .log = member->options.log,
-                                       .waker = net_waker(member->net),
-                                       .upcalls = &member->upcalls,
-                                       .user = member };
-    return cluster_create(&options, &member->cluster, diag);
+    entry->workers = options->workers;
+    entry->standby = options->standby;
+    return S4_OK;
+}
+
+static s4_status make_membership(struct member *member, struct diag *diag)
+{
+    struct entry_node entry = { 0 };
+    struct transport_zmq_options zmq = { .pool = member->blocks,
+                                         .ring = member->options.ring,
+                                         .report = stranger_came,
+                                         .report_user = member };
+    struct membership_options options = { .cluster = member->options.cluster,
+                                          .entry = &entry,
+                                          .service = { .connect = connect_service, .user = member },
+                                          .clock = &clock_real,
+                                          .log = member->options.log,
+                                          .upcalls = &upcalls,
+                                          .user = member };
+    TRY(make_entry(&member->options, &entry, diag));
+    TRY(transport_zmq_create(&zmq, &options.transport, diag));
+    return membership_create(&options, &member->membership, diag);
 }
 
 s4_status member_create(const struct member_options *options, struct member **member,
@@ -519,21 +372,12 @@ s4_status member_create(const struct member_options *options, struct member **me
     made->orders_end = &made->orders;
     made->events_end = &made->events;
     CHECK(pthread_mutex_init(&made->lock, NULL) == 0);
-    made->node_upcalls =
-        (struct node_upcalls){ .moved = moved, .failed = node_failed, .user = made };
-    struct node_options node = { .upcalls = &made->node_upcalls,
-                                 .log = options->log,
-                                 .frozen_max_us = FROZEN_US_MAX };
     s4_status status = block_pool_create(
         options->block_size ? options->block_size : BLOCK_SIZE_DEFAULT, &made->blocks);
-    if (status == S4_OK)
-        status = node_create(&node, &made->node);
     if (status != S4_OK)
         diag_set(diag, status, "%s", s4_status_text(status));
     if (status == S4_OK)
-        status = make_ferry(made, diag);
-    if (status == S4_OK)
-        status = make_cluster(made, diag);
+        status = make_membership(made, diag);
     if (status != S4_OK) {
         member_destroy(made);
         return status;
@@ -545,19 +389,12 @@ s4_status member_create(const struct member_options *options, struct member **me
 
 const char *member_address(const struct member *member)
 {
-    return net_address(member->net);
+    return net_address(membership_net(member->membership));
 }
 
-void member_engine_options(struct member *member, const struct map *first, uint32_t self,
-                           struct engine_options *options)
+void member_engine_options(struct member *member, struct engine_options *options)
 {
-    node_first_map(first, member->slot_workers, member->genesis);
-    options->nodes = ENGINE_NODES_MAX;
-    options->node = self;
-    options->slots = first->n_slots;
-    options->map = member->slot_workers;
-    options->genesis = member->genesis;
-    options->remote = node_remote(member->node);
+    membership_engine_options(member->membership, options);
     options->blocks = member->blocks;
 }
 
@@ -581,17 +418,14 @@ bool member_is_settled(const struct member *member)
 void member_stop(struct member *member)
 {
     atomic_store(&member->stop, true);
-    net_wake(member->net);
+    net_wake(membership_net(member->membership));
     pthread_join(member->thread, NULL);
-    cluster_destroy(member->cluster);
-    member->cluster = NULL;
+    membership_leave(member->membership);
 }
 
 void member_release(struct member *member)
 {
-    node_stop(member->node);
-    ferry_net_destroy(member->ferry);
-    member->ferry = NULL;
+    membership_release(member->membership);
 }
 
 void member_destroy(struct member *member)
@@ -606,10 +440,7 @@ void member_destroy(struct member *member)
         mem_free(order);
         order = next;
     }
-    cluster_destroy(member->cluster);
-    ferry_net_destroy(member->ferry);
-    node_destroy(member->node);
-    map_destroy(member->first);
+    membership_destroy(member->membership);
     block_pool_destroy(member->blocks);
     pthread_mutex_destroy(&member->lock);
     mem_free(member);

@@ -77,10 +77,9 @@ const char *member_address(const struct member *member); /* as it came out */
 struct member_event *member_take(struct member *member);
 void member_event_free(struct member_event *event);
 
-/* The engine's options that a cluster decides: nodes, slots, map, remote, blocks. `first` is the
- * first map that came. The arrays are the member's. */
-void member_engine_options(struct member *member, const struct map *first, uint32_t self,
-                           struct engine_options *options);
+/* The engine's options that a cluster decides: nodes, slots, map, remote, blocks. When the first
+ * map has come, and nothing is stepped by it yet. The arrays are the member's. */
+void member_engine_options(struct member *member, struct engine_options *options);
 /* The engine that was made of it: it takes part from now on. */
 void member_join(struct member *member, struct engine *engine);
 

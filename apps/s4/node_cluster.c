@@ -91,7 +91,7 @@ int cluster_node_join(struct node *node)
     }
     int code = wait_for_map(node);
     if (code == EXIT_DONE)
-        member_engine_options(node->member, node->map, node->self, &node->options);
+        member_engine_options(node->member, &node->options);
     return code;
 }
 
