@@ -151,6 +151,7 @@ static s4_status deploy(struct engine *engine, const struct bundle *bundle, stru
         return diag_set(diag, S4_FAILED, "app \"%s\": its start callback failed: %s", name, cause);
     }
     app->started = true;
+    atomic_store(&app->open, !engine->options.apps_wait);
     uint32_t place = app->number % ENGINE_APPS_MAX;
     atomic_store_explicit(&engine->apps[place], app, memory_order_release);
     if (place >= host_places(engine)) /* pairs with its acquire */
@@ -168,6 +169,16 @@ s4_status engine_deploy(struct engine *engine, const struct bundle *bundle, stru
     s4_status status = deploy(engine, bundle, plugin, diag);
     pthread_mutex_unlock(&engine->lock);
     return status;
+}
+
+void engine_open(struct engine *engine, const char *name)
+{
+    pthread_mutex_lock(&engine->apps_lock);
+    struct host_app *app = host_app_find(engine, name);
+    bool opened = app && !atomic_exchange(&app->open, true);
+    pthread_mutex_unlock(&engine->apps_lock);
+    if (opened)
+        engine_credit(engine);
 }
 
 /* ---- undeploy ------------------------------------------------------------------------------ */

@@ -71,6 +71,7 @@ struct engine_options {
     const uint64_t *genesis; /* the version of the map at which each source's generation began
                                 [links_count]; borrowed for the call; NULL: none has begun anew */
     const struct engine_remote *remote; /* NULL: there is no other node */
+    bool apps_wait;                     /* apps take no input before engine_open */
     struct block_pool *blocks; /* where its blocks come from, borrowed, of the same block size;
                                   outlives it; NULL: a pool of its own */
     struct pool *requests;     /* runs requests; NULL: ENGINE_POOL_THREADS threads of its own */
@@ -113,6 +114,9 @@ s4_status engine_load(struct engine *engine, const char *app_name, uint32_t slot
  * its partitions exist and its start callback and singletons ran. S4_EXISTS: the name is taken. */
 s4_status engine_deploy(struct engine *engine, const struct bundle *bundle, struct plugin *plugin,
                         struct diag *diag) MUST_USE;
+/* With engine_options.apps_wait: the app takes batches, and its feeds are stepped, from now on;
+ * what it emits is understood by the other nodes. Other names are ignored. Any thread. */
+void engine_open(struct engine *engine, const char *name);
 /* Stops taking events for the app, drops what waits (counted in *dropped), calls its stop callback,
  * frees it. */
 s4_status engine_undeploy(struct engine *engine, const char *name, uint64_t *dropped,
@@ -151,12 +155,12 @@ s4_status injection_check_keys(const struct injection *injection, const struct v
 s4_status injection_add(struct injection *injection, const struct value *event,
                         struct diag *diag) MUST_USE;
 void injection_destroy(struct injection *injection);
-/* Hands the batch over (*injection becomes NULL). S4_AGAIN: above the soft mark, the stream blocks;
- * try again later, *injection is kept. S4_SHED: above the mark, the stream sheds; it is dropped and
- * counted. S4_PAUSED: the app is paused at the hard mark. S4_UNAVAILABLE: the slot of its producer
- * is not here, or about to leave or only about to run (a map that is on its way says where; try
- * again then), or the app is being undeployed; *injection is kept. `done` gets S4_OK, S4_DUPLICATE,
- * or why not. */
+/* Hands the batch over (*injection becomes NULL). S4_AGAIN: above the soft mark, the stream blocks,
+ * or the app is not open yet; try again later, *injection is kept. S4_SHED: above the mark, the
+ * stream sheds; it is dropped and counted. S4_PAUSED: the app is paused at the hard mark.
+ * S4_UNAVAILABLE: the slot of its producer is not here, or about to leave or only about to run (a
+ * map that is on its way says where; try again then), or the app is being undeployed; *injection is
+ * kept. `done` gets S4_OK, S4_DUPLICATE, or why not. */
 typedef void injection_done(void *user, s4_status status);
 s4_status engine_inject(struct engine *engine, struct injection **injection, enum injection_ack ack,
                         injection_done *done, void *user) MUST_USE;

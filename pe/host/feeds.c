@@ -142,6 +142,8 @@ static bool remote_has_credit(const struct engine *engine)
 static bool feed_has_credit(const struct feed_entry *entry)
 {
     const struct host_app *app = entry->feeder.app;
+    if (!atomic_load_explicit(&app->open, memory_order_relaxed))
+        return false;
     if (entry->feeder.stream && entry->feeder.stream->shed)
         return true; /* waits for nobody: what there is no room for is shed at the door */
     if (atomic_load_explicit(&app->paused, memory_order_relaxed) ||

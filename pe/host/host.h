@@ -225,6 +225,7 @@ struct host_app {
                                                    workers stand still (host_partition_at) */
     struct partition **bases;                   /* [slots]: the workers' parts of them */
     _Atomic bool paused;
+    _Atomic bool open;      /* for input; else it waits for engine_open */
     _Atomic bool closing;   /* no more input: undeploy. Set before inject_lock is taken once */
     _Atomic uint32_t holds; /* the engine's and one of each injection: the last frees it */
     struct host_sums sums;

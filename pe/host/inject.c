@@ -171,6 +171,8 @@ s4_status engine_inject(struct engine *engine, struct injection **injection, enu
                         injection_done *done, void *user)
 {
     struct host_app *app = (*injection)->app;
+    if (!atomic_load_explicit(&app->open, memory_order_relaxed))
+        return S4_AGAIN;
     if (atomic_load_explicit(&app->paused, memory_order_relaxed))
         return S4_PAUSED;
     if (!host_has_credit(app)) {

@@ -102,6 +102,8 @@ void membership_report_app(struct membership *m, const struct map_app *app,
     if (cluster_report_app(m->cluster, app->name, app->id, state, why) != S4_OK && m->options.log)
         log_write(m->options.log, LOG_WARN, "too many bundles to tell of %s", app->name);
     follow(m);
+    if (m->joined)
+        node_app_loaded(m->node);
 }
 
 /* ---- what the cluster says ------------------------------------------------------------------- */
@@ -233,6 +235,7 @@ void membership_engine_options(struct membership *m, struct engine_options *opti
     options->map = m->slot_workers;
     options->genesis = m->genesis;
     options->remote = node_remote(m->node);
+    options->apps_wait = true;
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */

@@ -72,6 +72,9 @@ s4_status node_join(struct node *node, struct engine *engine, struct ferry *ferr
 
 /* A newer map; older ones are ignored. It is copied. */
 s4_status node_map(struct node *node, const struct map *map) MUST_USE;
+/* A bundle was loaded: it takes input once a map is in force that says that it runs. Before, its
+ * frames would come to nodes where nothing is known of it. */
+void node_app_loaded(struct node *node);
 uint64_t node_version(const struct node *node); /* of the map that is in force here */
 
 /* From the ferry: a frame has come; the block is taken. */

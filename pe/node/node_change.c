@@ -155,6 +155,13 @@ static bool has_changed(const struct map *before, const struct map *now, uint32_
     return before->slots[slot].epoch != now->slots[slot].epoch;
 }
 
+void node_app_loaded(struct node *node)
+{
+    for (uint32_t i = 0; i < node->map->n_apps; i++)
+        if (node->map->apps[i].phase == MAP_RUN)
+            engine_open(node->engine, node->map->apps[i].name);
+}
+
 void node_change(struct node *node)
 {
     struct map *before = node->map;
@@ -187,4 +194,5 @@ void node_change(struct node *node)
             run(node, slot, now->slots[slot].epoch);
     }
     map_destroy(before);
+    node_app_loaded(node);
 }
