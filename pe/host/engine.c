@@ -178,7 +178,7 @@ static s4_status check_options(const struct engine_options *o, struct diag *diag
         return diag_set(diag, S4_RANGE, "node %u of %u, at most %u nodes are allowed", o->node,
                         o->nodes, ENGINE_NODES_MAX);
     for (uint32_t slot = 0; o->map && slot < o->slots; slot++)
-        if (o->map[slot] >= o->nodes * ENGINE_WORKERS_MAX)
+        if (o->map[slot] > o->nodes * ENGINE_WORKERS_MAX) /* as many: nobody's */
             return diag_set(diag, S4_RANGE, "slot %u: worker %u, there are %u", slot, o->map[slot],
                             o->nodes * ENGINE_WORKERS_MAX);
     return S4_OK;

@@ -66,8 +66,9 @@ struct engine_options {
     uint32_t nodes;      /* numbers of nodes that there are, alike in slots; 0: 1 */
     uint32_t node;       /* which of them this is */
     const uint16_t *map; /* with nodes > 1: the worker of each slot, numbered node *
-                            ENGINE_WORKERS_MAX + worker; borrowed for the call. NULL: slots go round
-                            nodes that are alike in workers, for good */
+                            ENGINE_WORKERS_MAX + worker, and behind them all: nobody's; borrowed for
+                            the call. NULL: slots go round nodes that are alike in workers, for good
+                          */
     const uint64_t *genesis; /* the version of the map at which each source's generation began
                                 [links_count]; borrowed for the call; NULL: none has begun anew */
     const struct engine_remote *remote; /* NULL: there is no other node */

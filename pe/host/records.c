@@ -77,10 +77,14 @@ s4_status host_engine_record_check(const struct host_app *app, const struct reco
     return diag_set(diag, S4_CORRUPT, "stream %u is not for other nodes", record->stream);
 }
 
+/* What asks whether batches are applied may have been with the slot that began anew, or its answer:
+ * it is asked again with the batch, which is known by its number. */
 static void forget(struct host_partition *p, const struct record *record)
 {
     struct control control = control_of(record);
     link_forget(&p->links_in, control.source, control.version);
+    if (control.source < p->app->engine->map.slots)
+        host_probes_drop(p);
 }
 
 void host_engine_record(struct host_ctx *ctx, const struct record *record)

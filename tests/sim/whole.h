@@ -78,6 +78,7 @@ struct whole_node {
     bool up;
     bool over;    /* its membership ended: it begins anew */
     bool crashes; /* nothing is said to the service */
+    bool killed;  /* its session was ended by hand: no clock says so */
     bool leaving;
     uint64_t start_us;  /* down: when it starts; UINT64_MAX: never */
     uint64_t paused_us; /* until then; 0: it goes */
@@ -109,6 +110,7 @@ struct whole_producer {
     bool tried;        /* one had it, under this generation of its slot */
     uint64_t asked_of; /* its incarnation */
     uint64_t generation;
+    uint64_t life; /* of its numbers: another one when the generation is */
     uint64_t number; /* of the batch */
     uint64_t serial; /* of what was asked last */
     uint32_t left;   /* batches */

@@ -93,7 +93,7 @@ static void add_events(const struct whole_producer *p, struct injection *injecti
                            "{\"station\":%u,\"from\":%u,\"number\":%u,\"life\":%llu,\"walk\":%u,"
                            "\"hops\":%u}",
                            event->station, WALKS_STATIONS + p->index, event->number,
-                           (unsigned long long)p->generation, event->walk, event->hops);
+                           (unsigned long long)p->life, event->walk, event->hops);
         ck_assert_msg(json_read(&writer, injection_type(injection), line, (size_t)len, &value,
                                 &diag) == S4_OK,
                       "%s", diag.text);
@@ -117,6 +117,7 @@ static bool inject(struct whole_producer *p, struct whole_node *node)
         over(p, false);
         return false;
     }
+    p->life += p->generation != generation;
     p->generation = generation;
     struct asked *asked = mem_zalloc(sizeof *asked);
     ck_assert_ptr_nonnull(asked);

@@ -74,6 +74,7 @@ static void befall(struct whole *whole, struct whole_node *node, enum whole_faul
         node->start_us = now + whole_below(whole, LONG_US);
         break;
     case WHOLE_EXPIRE:
+        node->killed = node->coord != NULL;
         if (node->coord)
             coord_sim_expire(node->coord);
         break;

@@ -200,7 +200,7 @@ void whole_node_start(struct whole_node *node)
     struct entry_node entry = { .workers = whole->draw.workers };
     make_plugin();
     node->up = true;
-    node->over = node->crashes = node->leaving = node->suspended = false;
+    node->over = node->crashes = node->killed = node->leaving = node->suspended = false;
     node->paused_us = node->slow = 0;
     node->n_tasks = 0;
     node->engine_us = UINT64_MAX;

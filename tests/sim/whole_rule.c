@@ -14,7 +14,7 @@
 /* Its partition runs, and what it says counts. */
 static bool is_effective(const struct whole_node *node, uint32_t slot)
 {
-    return node->up && !node->over && node->rig.engine &&
+    return node->up && !node->over && !node->killed && node->rig.engine &&
            engine_slot_is_here(node->rig.engine, slot) &&
            !engine_slot_is_held(node->rig.engine, slot) &&
            cluster_may_answer(membership_cluster(node->membership), node->whole->clock.now_us);
