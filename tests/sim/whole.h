@@ -110,7 +110,7 @@ struct whole_producer {
     bool tried;        /* one had it, under this generation of its slot */
     uint64_t asked_of; /* its incarnation */
     uint64_t generation;
-    uint64_t life; /* of its numbers: another one when the generation is */
+    uint64_t life;   /* of its numbers: another one when the generation is */
     uint64_t number; /* of the batch */
     uint64_t serial; /* of what was asked last */
     uint32_t left;   /* batches */

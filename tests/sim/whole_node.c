@@ -253,8 +253,8 @@ void whole_node_stop(struct whole_node *node, bool crash)
     if (node->rig.engine)
         engine_stop(node->rig.engine);
     membership_release(node->membership);
+    pool_destroy(node->rig.pool); /* as an engine does with its own: jobs end before it does */
     engine_destroy(node->rig.engine);
-    pool_destroy(node->rig.pool);
     membership_destroy(node->membership);
     node->rig = (struct rig){ 0 };
     node->membership = NULL;

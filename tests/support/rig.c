@@ -70,6 +70,7 @@ void rig_start(struct rig *rig, const struct rig_options *o)
         .node = o->node,
         .map = o->map,
         .genesis = o->genesis,
+        .apps_wait = o->apps_wait,
     };
     ck_assert_msg(engine_create(&options, &rig->engine, &diag) == S4_OK, "%s", diag.text);
     make_plugin(o->app, o->manifest, &rig->bundle, &rig->plugin);

@@ -26,6 +26,7 @@ struct rig_options {
     const struct clock *clock; /* NULL: the rig's own */
     struct store *stores[2];   /* of node 0 and node 1; NULL: the rig's own, simulated */
     bool without_store;
+    bool apps_wait; /* see engine_options */
 };
 
 struct rig {

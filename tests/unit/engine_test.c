@@ -322,6 +322,21 @@ START_TEST(batches_are_taken_applied_and_never_twice)
 }
 END_TEST
 
+/* In a cluster, until its frames are understood. */
+START_TEST(an_app_may_have_to_wait_until_it_is_opened)
+{
+    rig_start(&rig, &(struct rig_options){ .app = &s4_plugin, .apps_wait = true });
+    const char *line = "{\"user\":\"a\",\"n\":1}\n";
+    engine_open(rig.engine, "another");
+    ck_assert_int_eq(rig_inject(&rig, "ticks", 77, 1, line, INJECTION_APPLIED), S4_AGAIN);
+    engine_open(rig.engine, rig.name);
+    ck_assert_int_eq(rig_inject(&rig, "ticks", 77, 1, line, INJECTION_APPLIED), S4_OK);
+    rig_feed(&rig, "ticks", line);
+    HAS("totals", "{\"key\":\"a\",\"n\":2}");
+    rig_stop(&rig);
+}
+END_TEST
+
 /* A batch's events that fail at the door write dead letters, which once shared a scratch with the
  * counters that the batch's probes are found by. */
 START_TEST(a_batch_with_a_key_that_is_too_long)
@@ -452,6 +467,7 @@ Suite *suite_build(void)
     suite_add(suite, "waiting", waiting_instances_keep_their_order, 20);
     suite_add(suite, "emits_max", emits_max_bounds_a_call, 20);
     suite_add(suite, "inject", batches_are_taken_applied_and_never_twice, 20);
+    suite_add(suite, "apps_wait", an_app_may_have_to_wait_until_it_is_opened, 20);
     suite_add(suite, "long_key", a_batch_with_a_key_that_is_too_long, 20);
     suite_add(suite, "apps", apps_come_and_go, 60);
     suite_add(suite, "slow_feed", a_slow_feeds_event_waits_no_longer_than_the_bound, 20);

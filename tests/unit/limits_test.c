@@ -36,6 +36,21 @@ START_TEST(workers_and_slots)
 }
 END_TEST
 
+/* Behind the last node's workers is nobody. */
+START_TEST(workers_of_slots)
+{
+    uint16_t map[] = { 0, 2 * ENGINE_WORKERS_MAX };
+    struct engine_options options = { .slots = 2, .nodes = 2, .map = map };
+    struct engine *engine = NULL;
+    struct diag diag = { 0 };
+    ck_assert_msg(engine_create(&options, &engine, &diag) == S4_OK, "%s", diag.text);
+    engine_destroy(engine);
+    map[1]++;
+    ck_assert_int_eq(engine_create(&options, &engine, &diag), S4_RANGE);
+    ck_assert_str_eq(diag.text, "slot 1: worker 129, there are 128");
+}
+END_TEST
+
 static void start(void)
 {
     struct rig_options options = { .app = &s4_plugin, .slots = 1 };
@@ -125,6 +140,7 @@ Suite *suite_build(void)
 {
     Suite *suite = suite_create("limits");
     suite_add(suite, "engine", workers_and_slots, 60);
+    suite_add(suite, "slots_workers", workers_of_slots, 20);
     suite_add(suite, "apps", apps, 60);
     suite_add(suite, "requests", outstanding_requests, 60);
     suite_add(suite, "producers", producers, 120);
