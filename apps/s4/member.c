@@ -42,7 +42,7 @@ struct member {
     pthread_t thread;
 
     _Atomic uint64_t sure_until_us; /* 0: it may not answer */
-    _Atomic bool settled;
+    _Atomic uint64_t settled; /* under the map of this version; 0: not */
     _Atomic bool stop;
 
     pthread_mutex_t lock; /* of all below */
@@ -270,7 +270,7 @@ static void *run(void *arg)
         bool any = step_orders(member);
         step_cluster(member);
         any |= membership_step_node(member->membership, MESSAGES_AT_ONCE);
-        atomic_store(&member->settled, membership_is_settled(member->membership));
+        atomic_store(&member->settled, membership_settled(member->membership));
         if (!any)
             membership_wait(member->membership);
     }
@@ -410,9 +410,9 @@ void member_leader(struct member *member, char name[MAP_NAME_MAX + 1])
     pthread_mutex_unlock(&member->lock);
 }
 
-bool member_is_settled(const struct member *member)
+bool member_is_settled(const struct member *member, const struct map *map)
 {
-    return atomic_load(&member->settled);
+    return atomic_load(&member->settled) >= map->version;
 }
 
 void member_stop(struct member *member)

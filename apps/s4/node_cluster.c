@@ -467,5 +467,5 @@ bool cluster_node_leave(struct node *node)
     }
     if (!another_is_fit(node, node->self))
         return true;
-    return is_empty(node, node->self) && member_is_settled(node->member);
+    return is_empty(node, node->self) && member_is_settled(node->member, node->map);
 }

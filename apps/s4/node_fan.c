@@ -244,7 +244,7 @@ bool fan_drained(struct request *request)
     const struct engine_drained *own = &request->got.drained;
     const char *app = request->message->drain->app;
     uint64_t activity = engine_activity(request->node->engine, app);
-    bool quiet = own->rounds == 0 && member_is_settled(request->node->member);
+    bool quiet = own->rounds == 0 && member_is_settled(request->node->member, request->node->map);
     for (uint32_t i = 0; i < MAP_MEMBERS_MAX; i++) {
         if (!fan->replies[i])
             continue;

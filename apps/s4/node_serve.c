@@ -195,7 +195,8 @@ static void reply_drained(struct request *request)
         drained.has_rounds = drained.has_activity = drained.has_settled = true;
         drained.rounds = request->got.drained.rounds;
         drained.activity = engine_activity(request->node->engine, request->message->drain->app);
-        drained.settled = request->node->member && member_is_settled(request->node->member);
+        drained.settled =
+            request->node->member && member_is_settled(request->node->member, request->node->map);
     }
     reply.what_case = S4__CONTROL__REPLY__WHAT_DRAINED;
     reply.drained = &drained;

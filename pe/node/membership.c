@@ -221,9 +221,13 @@ bool membership_has_joined(const struct membership *m)
     return m->joined;
 }
 
-bool membership_is_settled(const struct membership *m)
+uint64_t membership_settled(const struct membership *m)
 {
-    return m->joined && node_is_settled(m->node) && net_is_drained(m->net);
+    if (!m->joined || !node_is_settled(m->node) || !net_is_drained(m->net))
+        return 0;
+    const struct map *newest = cluster_map(m->cluster);
+    uint64_t version = node_version(m->node);
+    return newest && newest->version > version ? 0 : version;
 }
 
 void membership_engine_options(struct membership *m, struct engine_options *options)

@@ -77,8 +77,9 @@ struct net *membership_net(struct membership *membership);
 const struct ferry_net *membership_ferry(const struct membership *membership);
 struct node *membership_node(struct membership *membership);
 bool membership_has_joined(const struct membership *membership);
-/* Everything that was sent has been applied by the other nodes, and nothing is under way here. */
-bool membership_is_settled(const struct membership *membership);
+/* Not 0: everything that was sent has been applied by the other nodes, and nothing is under way
+ * here, under the map of this version, the newest that has come. */
+uint64_t membership_settled(const struct membership *membership);
 
 /* Its session with the service ends, others get its slots. Before engine_stop. */
 void membership_leave(struct membership *membership);

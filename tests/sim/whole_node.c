@@ -313,7 +313,7 @@ static bool is_empty(const struct whole_node *node)
 /* As a node that is stopped does: it goes when it has nothing any more. */
 static bool leave(struct whole_node *node)
 {
-    if (!is_empty(node) || !membership_is_settled(node->membership))
+    if (!is_empty(node) || !membership_settled(node->membership))
         return false;
     node->whole->leaves++;
     whole_node_stop(node, false);
