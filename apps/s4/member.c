@@ -42,7 +42,7 @@ struct member {
     pthread_t thread;
 
     _Atomic uint64_t sure_until_us; /* 0: it may not answer */
-    _Atomic uint64_t settled; /* under the map of this version; 0: not */
+    _Atomic uint64_t settled;       /* under the map of this version; 0: not */
     _Atomic bool stop;
 
     pthread_mutex_t lock; /* of all below */

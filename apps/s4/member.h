@@ -94,8 +94,8 @@ void member_drain(struct member *member, const char *node, void *request);
 bool member_may_answer(const struct member *member);
 /* Who leads, as far as it is known. Any thread. */
 void member_leader(struct member *member, char name[MAP_NAME_MAX + 1]);
-/* Everything that was sent has been applied by the other nodes, and nothing is under way here, since
- * this map came; a map comes here before it is in force. */
+/* Everything that was sent has been applied by the other nodes, and nothing is under way here,
+ * since this map came; a map comes here before it is in force. */
 bool member_is_settled(const struct member *member, const struct map *map);
 
 /* The thread ends, and so does the session. Before engine_stop. */
