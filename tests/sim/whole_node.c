@@ -381,8 +381,7 @@ uint64_t whole_node_due_us(struct whole_node *node)
         return node->start_us;
     if (node->paused_us)
         return node->paused_us;
-    uint64_t wait = cluster_timeout_us(membership_cluster(node->membership));
-    uint64_t due = wait < UINT64_MAX - now ? now + wait : UINT64_MAX;
+    uint64_t due = now + membership_timeout_us(node->membership);
     due = earlier(earlier(due, net_due_us(node)), node->engine_us);
     return node->n_tasks > 0 ? earlier(due, node->tasks[0].due_us) : due;
 }
