@@ -311,10 +311,6 @@ static void opener_hears(S4__Wire__Envelope__Type type, uint64_t frame, const ch
     Envelope bad = solo_envelope(type);
     bad.frame = frame;
     solo_hear(&solo, &bad, NULL);
-    uint64_t sent = solo.fake.sent;
-    send_one(&solo, S4_OK); /* for whoever looks what was held when the other side is dead */
-    ck_assert_uint_eq(session_counters(solo.session).frames_held, 5);
-    ck_assert_uint_eq(solo.fake.sent, sent);
     solo_end(&solo, S4_PROTOCOL, text);
 }
 
