@@ -28,6 +28,7 @@ TWICE = "!(applied[later].has[number])"
 TWO_OWNERS = "part[n].state!=1"
 STUCK = "acknowledged==3"
 FREED = "applied[acknowledged]"
+UNHEARD = "times[acknowledged]==1"
 FOR_EVER = "acceptance cycle"
 OLD_MAP = "versions[now]==version"
 
@@ -44,6 +45,12 @@ MODELS = {
          ("", "GOES_ON", STUCK),
          ("", "OLDER_READ", "connection<3"),
          ("", "HELLO_UNCOUNTED", STUCK)]),
+    "notice": (
+        ["", "FRAMES=3"],
+        [("", "SAID_ONCE", UNHEARD),
+         ("", "LANES_FIRST", UNHEARD),
+         ("", "ACK_FIRST", UNHEARD),
+         ("", "HELLO_TELLS_OLD REPEATS_COUNT", "times[frame]==1")]),
     "cycle": (
         ["", "WINDOW=2 SOFT=2 HARD=20", "NODES=3 WINDOW=2 SOFT=2 HARD=7"],
         [("", "EMITS_BLOCK", FOR_EVER),

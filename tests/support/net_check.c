@@ -98,7 +98,7 @@ static const struct net_upcalls upcalls = {
 };
 
 static void node_create_as(struct node *node, struct ends *ends, int end, const char *name,
-                           uint64_t seed)
+                           uint64_t seed, uint64_t unheard_us)
 {
     struct diag diag = { 0 };
     *node = (struct node){ .ends = ends, .end = end, .window = 8 };
@@ -109,7 +109,7 @@ static void node_create_as(struct node *node, struct ends *ends, int end, const 
         .node = name,
         .seed = rng_next(&node->rng),
         .window = node->window,
-        .unheard_us = NET_UNHEARD_MIN_US,
+        .unheard_us = unheard_us,
         .upcalls = &upcalls,
         .user = node,
     };
@@ -119,17 +119,20 @@ static void node_create_as(struct node *node, struct ends *ends, int end, const 
     ck_assert_msg(status == S4_OK, "%s", diag.text);
 }
 
-static void node_create(struct node *node, struct ends *ends, int end, uint64_t seed)
+static void node_create(struct node *node, struct ends *ends, int end, uint64_t seed,
+                        uint64_t unheard_us)
 {
-    node_create_as(node, ends, end, end == 0 ? "a" : "b", seed);
+    node_create_as(node, ends, end, end == 0 ? "a" : "b", seed, unheard_us);
 }
 
-static void nodes_open(struct node nodes[2], struct ends *ends, enum ends_kind kind, uint64_t seed)
+/* `unheard_us` 0: what is usual. */
+static void nodes_open(struct node nodes[2], struct ends *ends, enum ends_kind kind, uint64_t seed,
+                       uint64_t unheard_us)
 {
     struct diag diag = { 0 };
     ends_open(ends, kind, seed, 0);
     for (int i = 0; i < 2; i++)
-        node_create(&nodes[i], ends, i, seed);
+        node_create(&nodes[i], ends, i, seed, unheard_us);
     for (int i = 0; i < 2; i++) {
         const char *name = i == 0 ? "b" : "a";
         ck_assert_int_eq(
@@ -237,7 +240,7 @@ void net_check_both_ways(enum ends_kind kind)
 {
     struct ends ends;
     struct node nodes[2];
-    nodes_open(nodes, &ends, kind, suite_seed());
+    nodes_open(nodes, &ends, kind, suite_seed(), 0);
     nodes[0].blocks = nodes[1].blocks = BLOCKS;
     while (!net_is_closed(nodes[0].net) || !net_is_closed(nodes[1].net)) {
         bool work = node_step(&nodes[0]);
@@ -264,7 +267,7 @@ void net_check_window(enum ends_kind kind)
     enum { QUARTERS = 3 };
     struct ends ends;
     struct node nodes[2];
-    nodes_open(nodes, &ends, kind, 3);
+    nodes_open(nodes, &ends, kind, 3, 0);
     struct node *from = &nodes[0], *to = &nodes[1];
     uint64_t quarter = to->window / 4, frames = to->window + QUARTERS * quarter;
     for (uint64_t frame = 1; frame <= frames; frame++) {
@@ -309,7 +312,7 @@ void net_check_threads(enum ends_kind kind)
     struct ends ends;
     struct node nodes[2];
     pthread_t threads[2];
-    nodes_open(nodes, &ends, kind, suite_seed());
+    nodes_open(nodes, &ends, kind, suite_seed(), 0);
     nodes[0].blocks = nodes[1].blocks = BLOCKS;
     for (int i = 0; i < 2; i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, run_node, &nodes[i]), 0);
@@ -351,7 +354,7 @@ void net_check_loss(enum ends_kind kind)
     struct node nodes[2];
     struct diag diag = { 0 };
     uint32_t again = 99;
-    nodes_open(nodes, &ends, kind, 4);
+    nodes_open(nodes, &ends, kind, 4, NET_UNHEARD_MIN_US);
     struct block *block = ends_block(ends.pools[1], seed_of(1, 0, 1));
     ck_assert_int_eq(net_send(nodes[1].net, nodes[1].peer, 0, "words", 12345, 0, &block), S4_OK);
     while (!nodes[0].up || !nodes[1].up || nodes[0].owed_count == 0) {
@@ -392,7 +395,7 @@ void net_check_wrong_node(enum ends_kind kind)
     uint32_t second;
     ends_open(&ends, kind, 5, 0);
     for (int i = 0; i < 2; i++)
-        node_create(&nodes[i], &ends, i, 5);
+        node_create(&nodes[i], &ends, i, 5, 0);
     ck_assert_int_eq(
         net_connect(nodes[0].net, "c", 0, net_address(nodes[1].net), &nodes[0].peer, &diag), S4_OK);
     step_until_failed(&nodes[0], &nodes[1]);
@@ -400,7 +403,7 @@ void net_check_wrong_node(enum ends_kind kind)
                   nodes[0].diag.text);
     nodes_close(nodes, &ends);
 
-    nodes_open(nodes, &ends, kind, 6); /* and two of one name are one too many */
+    nodes_open(nodes, &ends, kind, 6, 0); /* and two of one name are one too many */
     ck_assert_int_eq(net_connect(nodes[0].net, "b", 0, net_address(nodes[1].net), &second, &diag),
                      S4_OK);
     nodes[0].any_peer = true;
@@ -420,8 +423,8 @@ void net_check_names(void)
         struct node nodes[2];
         struct diag diag;
         ends_open(&ends, ENDS_CURVE, 9, 0);
-        node_create_as(&nodes[0], &ends, 0, liar == 0 ? "z" : "a", 9);
-        node_create_as(&nodes[1], &ends, 1, liar == 1 ? "z" : "b", 9);
+        node_create_as(&nodes[0], &ends, 0, liar == 0 ? "z" : "a", 9, 0);
+        node_create_as(&nodes[1], &ends, 1, liar == 1 ? "z" : "b", 9, 0);
         ck_assert_int_eq(
             net_connect(nodes[0].net, NULL, 0, net_address(nodes[1].net), &nodes[0].peer, &diag),
             S4_OK);
@@ -458,7 +461,7 @@ void net_check_strangers(enum ends_kind kind)
     struct diag diag;
     uint64_t peer;
     ends_open(&ends, kind, 7, 0);
-    node_create(&node, &ends, 1, 7);
+    node_create(&node, &ends, 1, 7, 0);
     for (unsigned i = 1; i <= STRANGERS; i++) {
         bool up = false;
         transport_attach(ends.transports[0], &stranger, &up);
