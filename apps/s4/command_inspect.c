@@ -156,9 +156,12 @@ static void print_text(const struct bundle *bundle)
     say_printf("streams\n");
     for (size_t i = 0; i < graph->n_streams; i++) {
         const S4__Graph__Stream *stream = graph->streams[i];
-        say_printf("  %s: %s%s%s\n", stream->name, stream->type,
+        say_printf("  %s: %s%s%s", stream->name, stream->type,
                    stream->external ? ", may be injected" : "",
                    stream->full == S4__GRAPH__STREAM__FULL__SHED ? ", sheds when full" : "");
+        if (stream->from_app)
+            say_printf(", hears %s.%s", stream->from_app, stream->from_stream);
+        say_printf("\n");
     }
     say_printf("prototypes\n");
     for (size_t i = 0; i < graph->n_prototypes; i++)

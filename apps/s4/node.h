@@ -91,6 +91,7 @@ struct request {
     struct plugin *plugin;
 
     struct node_tail *tail; /* of a request about one */
+    uint32_t detached;      /* undeploy: streams of other apps */
     struct fan *fan;        /* other nodes are asked, too; owned */
     uint32_t n_calls;       /* other nodes' answers outstanding */
     uint64_t deployment;    /* deploy in a cluster: its number; 0: not asked for yet */

@@ -68,6 +68,18 @@ static void deploy(struct request *request)
             engine_deploy(request->node->engine, request->bundle, request->plugin, &request->diag);
 }
 
+/* Whoever hears the app may have been deployed since the request came. */
+static void undeploy(struct request *request)
+{
+    const S4__Control__Undeploy *undeploy = request->message->undeploy;
+    struct engine *engine = request->node->engine;
+    s4_status heard = engine_hearers(engine, undeploy->app, &request->detached, &request->diag);
+    request->status = undeploy->force ? S4_OK : heard;
+    if (request->status == S4_OK)
+        request->status =
+            engine_undeploy(engine, undeploy->app, &request->got.count, &request->diag);
+}
+
 static void run_job(struct request *request)
 {
     switch (request->message->what_case) {
@@ -75,8 +87,7 @@ static void run_job(struct request *request)
         deploy(request);
         break;
     case S4__CONTROL__REQUEST__WHAT_UNDEPLOY:
-        request->status = engine_undeploy(request->node->engine, request->message->undeploy->app,
-                                          &request->got.count, &request->diag);
+        undeploy(request);
         break;
     case S4__CONTROL__REQUEST__WHAT_GET_STATUS:
         node_status_pack(request);

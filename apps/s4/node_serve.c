@@ -170,6 +170,8 @@ void node_undeployed(struct request *request)
     S4__Control__Undeployed undeployed = S4__CONTROL__UNDEPLOYED__INIT;
     S4__Control__Reply reply = S4__CONTROL__REPLY__INIT;
     undeployed.dropped = request->node->dropped;
+    undeployed.has_detached = true;
+    undeployed.detached = request->detached;
     reply.what_case = S4__CONTROL__REPLY__WHAT_UNDEPLOYED;
     reply.undeployed = &undeployed;
     request_reply(request, &reply);
@@ -434,8 +436,14 @@ static void serve_undeploy(struct node *node, struct request *request)
 {
     const char *name = request->message->undeploy->app;
     struct node_app *app = node_app_of(node, request, name);
+    struct diag diag;
     if (!app)
         return;
+    if (engine_hearers(node->engine, name, &request->detached, &diag) != S4_OK &&
+        !request->message->undeploy->force) {
+        request_fail(request, diag.code, "%s", diag.text);
+        return;
+    }
     app->closing = true;
     drop_held_back(node, name);
     if (is_asked(node, name)) {

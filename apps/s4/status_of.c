@@ -27,6 +27,9 @@ size_t status_of_app(const struct engine_app_status *app, struct counter_entry *
         { "answers_dropped", c->answers_dropped },
         { "timers", c->timers },
         { "state_bytes", c->state_bytes },
+        { "exported", c->exported },
+        { "imported", c->imported },
+        { "imports_lost", c->imports_lost },
         { "queued_bytes", app->queued_bytes },
         { "copied_bytes", app->copied_bytes },
     };

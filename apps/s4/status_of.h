@@ -4,7 +4,7 @@
 
 #include "pe/host/engine.h"
 
-#define STATUS_APP_COUNTERS       24
+#define STATUS_APP_COUNTERS       27
 #define STATUS_PROTOTYPE_COUNTERS 8
 #define STATUS_NODE_COUNTERS      8
 

@@ -31,9 +31,27 @@ static void read_internal(struct setting_reader *reader, const struct setting *s
         setting_wrong(reader, node, S4_TYPE, "true or false");
 }
 
+/* APP.STREAM: what another app emits there is heard here, too. */
+static void read_from(struct setting_reader *reader, const struct setting *setting,
+                      const struct tree_node *node, void *target)
+{
+    S4__Graph__Stream *stream = target;
+    char app[GRAPH_NAME_MAX + 1] = "";
+    const char *dot = strchr(setting_text(node), '.');
+    if (dot && (size_t)(dot - node->text) < sizeof app)
+        memcpy(app, node->text, (size_t)(dot - node->text));
+    if (!dot || !name_valid(app) || !name_valid(dot + 1)) {
+        setting_wrong(reader, node, S4_INVALID, "APP.STREAM, a stream of another app");
+        return;
+    }
+    setting_set_text(reader, &stream->from_app, app);
+    setting_set_text(reader, &stream->from_stream, dot + 1);
+}
+
 static const struct setting stream_settings[] = {
     SETTING_WORD("full", S4__Graph__Stream, full, stream_words),
     { .key = "internal", .read = read_internal },
+    { .key = "from", .read = read_from },
     { 0 },
 };
 static const struct setting output_settings[] = {

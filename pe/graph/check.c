@@ -131,6 +131,28 @@ static void check_clock(const struct graph_rules *rules)
 
 /* ---- streams, outputs, requests ------------------------------------------------------------ */
 
+/* What a stream hears of another app. Whether that has such a stream, of the same type, is seen
+ * where both are deployed. */
+static void check_from(const struct graph_rules *rules, const S4__Graph__Stream *stream)
+{
+    if (!stream->from_app && !stream->from_stream)
+        return;
+    if (!stream->from_app || !stream->from_stream) {
+        BAD(rules, S4_MALFORMED, "stream \"%s\": where it is from is said by half", stream->name);
+        return;
+    }
+    if (!check_name(rules, "from: the app", stream->from_app) ||
+        !check_name(rules, "from: the stream", stream->from_stream))
+        return;
+    if (strcmp(stream->from_app, rules->graph->app) == 0)
+        BAD(rules, S4_INVALID, "stream \"%s\" is from \"%s.%s\", of the app itself: %s",
+            stream->name, stream->from_app, stream->from_stream,
+            "subscribe to that stream instead");
+    if (stream->has_external && !stream->external)
+        BAD(rules, S4_INVALID, "stream \"%s\" is internal, and from \"%s.%s\": %s", stream->name,
+            stream->from_app, stream->from_stream, "an internal stream takes nothing from outside");
+}
+
 static void check_streams(const struct graph_rules *rules)
 {
     const S4__Graph__Graph *graph = rules->graph;
@@ -141,6 +163,7 @@ static void check_streams(const struct graph_rules *rules)
         if (graph_find_stream(graph, stream->name) != (int)i)
             BAD(rules, S4_EXISTS, "two streams are named \"%s\"", stream->name);
         check_type(rules, "stream", stream->name, stream->type);
+        check_from(rules, stream);
         if (!stream->has_full || !stream->has_external ||
             (stream->full != S4__GRAPH__STREAM__FULL__BLOCK &&
              stream->full != S4__GRAPH__STREAM__FULL__SHED))

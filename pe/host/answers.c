@@ -213,6 +213,11 @@ static void add_counters(const struct host_counters *from, const struct host_app
     c->requests += count_get(&from->requests);
     c->answers_dropped += count_get(&from->answers_dropped);
     c->state_bytes += count_get(&from->state_bytes);
+    c->imports_lost += count_get(&from->imports_lost);
+    for (uint32_t i = 0; i < app->n_streams; i++) {
+        c->exported += count_get(&from->streams[i].exported);
+        c->imported += count_get(&from->streams[i].imported);
+    }
     for (uint32_t i = 0; i < app->n_prototypes; i++) {
         to->prototypes[i].events += count_get(&from->prototypes[i].events);
         to->prototypes[i].failures += count_get(&from->prototypes[i].failures);

@@ -104,6 +104,17 @@ static s4_status make_pair(struct host_app *app, uint32_t i, struct diag *diag)
     return S4_OK;
 }
 
+void host_app_simplify(struct host_app *app, uint32_t i)
+{
+    const struct host_stream *s = &app->streams[i];
+    bool simple = s->n_routes == 1 && !app->event_time && !host_hearers(s);
+    bool one = simple && s->routes[0]->kind == ROUTE_KEYED && s->routes[0]->spec.one;
+    atomic_store_explicit(&app->emits[i].descriptor, simple ? s->type->descriptor : NULL,
+                          memory_order_relaxed);
+    atomic_store_explicit(&app->source_emits[i].descriptor, one ? s->type->descriptor : NULL,
+                          memory_order_relaxed);
+}
+
 static s4_status list_routes(struct host_app *app, uint32_t i)
 {
     struct host_stream *s = &app->streams[i];
@@ -116,12 +127,9 @@ static s4_status list_routes(struct host_app *app, uint32_t i)
     for (uint32_t p = 0; p < app->n_pairs; p++)
         if (app->pairs[p].stream == i)
             s->routes[n++] = &app->pairs[p].route;
-    if (s->n_routes == 1 && !app->event_time) {
-        const struct host_simple simple = { s->type->descriptor, s->routes[0] };
-        app->emits[i] = simple;
-        if (simple.route->kind == ROUTE_KEYED && simple.route->spec.one)
-            app->source_emits[i] = simple;
-    }
+    if (s->n_routes == 1)
+        app->emits[i].route = app->source_emits[i].route = s->routes[0];
+    host_app_simplify(app, i);
     s->intake = (struct intake_stream){
         .type = s->type, .n_routes = s->n_routes, .routes = s->routes, .clock = &s->clock
     };
@@ -383,6 +391,7 @@ static void destroy_parts(struct host_app *app)
     for (uint32_t i = 0; i < app->n_streams && app->streams; i++) {
         codec_destroy(app->streams[i].codec);
         mem_free(app->streams[i].routes);
+        mem_free(atomic_load(&app->streams[i].hearers));
     }
     for (uint32_t i = 0; i < app->n_pairs && app->pairs; i++)
         mem_free(app->pairs[i].subs);

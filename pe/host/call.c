@@ -55,6 +55,8 @@ s4_status host_call_end(struct host_ctx *ctx, s4_status returned)
     if (ctx->emitter->failed != S4_OK)
         host_emit_failed(ctx);
     bool ok = ctx->failed == S4_OK && (returned == S4_OK || returned == S4_REMOVE);
+    if (UNLIKELY(ctx->worker->exports.events.size > ctx->worker->exports.kept))
+        host_exports_call_end(ctx->worker, ok);
     s4_status status = ctx->failed != S4_OK ? ctx->failed : returned;
     struct host_counters *counters = host_counters(ctx->worker, ctx->app);
     if (ok) {

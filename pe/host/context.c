@@ -58,7 +58,7 @@ void host_emit_failed(struct host_ctx *ctx)
     (void)!emit_failed(ctx, &ctx->app->streams[pair->stream], status);
 }
 
-/* Several routes, keys, an event clock, or a mistake: the general way. */
+/* Several routes, keys, an event clock, other apps that hear it, or a mistake: the general way. */
 __attribute__((noinline)) static s4_status
 emit_all(struct host_ctx *ctx, const struct host_stream *stream, const ProtobufCMessage *event)
 {
@@ -68,6 +68,10 @@ emit_all(struct host_ctx *ctx, const struct host_stream *stream, const ProtobufC
         stamp(ctx, stream, event);
     for (uint32_t i = 0; i < stream->n_routes; i++)
         TRY(emitter_emit(ctx->emitter, stream->routes[i], &ctx->emission, event));
+    if (host_hearers(stream)) {
+        s4_status status = host_export(ctx, stream, event);
+        return status == S4_OK ? S4_OK : emit_failed(ctx, stream, status);
+    }
     if (stream->n_routes == 0)
         count_unheard(ctx);
     return S4_OK;
@@ -78,7 +82,7 @@ HOT static s4_status emit(s4_ctx *pub, const s4_stream *handle, const ProtobufCM
 {
     struct host_ctx *ctx = host_of(pub);
     const struct host_simple *simple = &ctx->app->emits[*handle->number];
-    if (UNLIKELY(event->descriptor != simple->descriptor))
+    if (UNLIKELY(event->descriptor != host_simple_descriptor(simple)))
         return emit_all(ctx, &ctx->app->streams[*handle->number], event);
     return emitter_emit(ctx->emitter, simple->route, &ctx->emission, event);
 }
@@ -101,7 +105,7 @@ HOT static s4_status emit_source(s4_ctx *pub, const s4_stream *handle,
 {
     struct host_ctx *ctx = host_of(pub);
     const struct host_simple *simple = &ctx->app->source_emits[*handle->number];
-    if (UNLIKELY(event->descriptor != simple->descriptor))
+    if (UNLIKELY(event->descriptor != host_simple_descriptor(simple)))
         return emit_source_all(ctx, &ctx->app->streams[*handle->number], event);
     return emitter_emit(ctx->emitter, simple->route, &ctx->emission, event);
 }

@@ -1,7 +1,8 @@
 /* Apps come and go while the engine runs (README.md, rule 16). Control threads, under the engine's
  * lock; what touches a partition runs on its worker (fanout.c).
  *
- *   deploy    emitters, partitions, `start`; the app is in the table; its singletons are made
+ *   deploy    emitters, partitions, `start`; the app is in the table; its singletons are made;
+ *             streams of other apps and its own are connected (imports.c)
  *   undeploy  no more input; requests are waited for; the app leaves the table, and with it every
  *             block that still comes for it; `stop`
  */
@@ -137,7 +138,12 @@ static s4_status deploy(struct engine *engine, const struct bundle *bundle, stru
         engine->next_app++;
     struct host_app *app;
     TRY(host_app_create(engine, bundle, plugin, (uint16_t)engine->next_app, &app, diag));
-    s4_status status = make_emitters(app);
+    s4_status status = host_imports_check(app, diag);
+    if (status != S4_OK) {
+        give_up(app);
+        return status;
+    }
+    status = make_emitters(app);
     if (status == S4_OK)
         status = make_partitions(app);
     if (status != S4_OK) {
@@ -158,7 +164,10 @@ static s4_status deploy(struct engine *engine, const struct bundle *bundle, stru
         atomic_store_explicit(&engine->places, place + 1, memory_order_release);
     engine->next_app++;
     engine->n_apps++;
+    host_imports_connect(engine); /* nothing of what it emits is missed */
     host_on_workers(app, start_on_worker, NULL);
+    app->hears = true;
+    host_imports_connect(engine);
     return S4_OK;
 }
 
@@ -239,6 +248,8 @@ s4_status engine_undeploy(struct engine *engine, const char *name, uint64_t *dro
     atomic_store(&app->closing, true);
     pthread_mutex_lock(&engine->inject_lock); /* nobody injects into it any more */
     pthread_mutex_unlock(&engine->inject_lock);
+    app->hears = false;
+    host_imports_connect(engine);
     host_feeds_close(engine, app);
     host_drains_cancel(engine, app);
     host_on_workers(app, forget_held, NULL);

@@ -15,7 +15,8 @@ enum drain_phase { DRAIN_WAIT, DRAIN_AGAIN, DRAIN_ASKED };
 
 struct drain {
     struct drain *next;
-    struct host_app *app;
+    struct host_app *app; /* NULL: all, together: what one emits another may hear */
+    struct engine *engine;
     bool finish;
     uint8_t phase;
     drain_done *done;
@@ -47,15 +48,6 @@ static uint64_t count_begun(const struct host_app *app)
     return n;
 }
 
-/* Of this node alone: what it took over, and handed over, begins and ends here. */
-static bool is_quiet_here(const struct host_app *app, uint64_t *begun)
-{
-    uint64_t ended = count_ended(app) + atomic_load(&app->went);
-    bool answers = atomic_load(&app->outstanding) == 0;
-    *begun = count_begun(app) - atomic_load(&app->begun_again) + atomic_load(&app->came);
-    return answers && ended == *begun && atomic_load(&app->outstanding) == 0;
-}
-
 uint64_t engine_activity(struct engine *engine, const char *name)
 {
     uint64_t n = 0;
@@ -81,25 +73,65 @@ void engine_flight(struct engine *engine, const char *name, uint64_t *begun, uin
     pthread_mutex_unlock(&engine->apps_lock);
 }
 
-static bool is_quiet(const struct host_app *app, uint64_t *begun)
+/* The next of the drain's apps, from *place on; NULL: there are no more. */
+static struct host_app *next_app(const struct drain *d, uint32_t *place)
+{
+    while (*place < host_places(d->engine)) {
+        struct host_app *app = host_app_at(d->engine, (*place)++);
+        if (app && (!d->app || app == d->app))
+            return app;
+    }
+    return NULL;
+}
+
+/* Without others' counts it is of this node alone: what it took over, and handed over, begins and
+ * ends here. */
+static uint64_t add_ended(const struct host_app *app, uint64_t *others_begun)
 {
     const struct engine_remote *remote = app->engine->options.remote;
-    uint64_t others_begun = 0;
     uint64_t others_ended = 0;
-    if (remote && !remote->flight)
-        return is_quiet_here(app, begun);
-    if (remote)
-        remote->flight(remote->user, app->graph->app, &others_begun, &others_ended);
-    uint64_t ended = count_ended(app) + others_ended;
-    bool answers = atomic_load(&app->outstanding) == 0;
-    *begun = count_begun(app) + others_begun;
-    return answers && ended == *begun && atomic_load(&app->outstanding) == 0;
+    if (remote && remote->flight)
+        remote->flight(remote->user, app->graph->app, others_begun, &others_ended);
+    else if (remote)
+        others_ended = atomic_load(&app->went);
+    return count_ended(app) + others_ended;
+}
+
+static uint64_t add_begun(const struct host_app *app)
+{
+    const struct engine_remote *remote = app->engine->options.remote;
+    uint64_t n = count_begun(app);
+    return remote && !remote->flight ? n - atomic_load(&app->begun_again) + atomic_load(&app->came)
+                                     : n;
+}
+
+static bool has_answers(const struct drain *d)
+{
+    const struct host_app *app;
+    for (uint32_t place = 0; (app = next_app(d, &place));)
+        if (atomic_load(&app->outstanding) > 0)
+            return false;
+    return true;
+}
+
+/* What has ended is read of all apps before what has begun of any: a run of one begins a block of
+ * another before its own ends. */
+static bool is_quiet(const struct drain *d, uint64_t *begun)
+{
+    const struct host_app *app;
+    uint64_t ended = 0;
+    *begun = 0;
+    bool answers = has_answers(d);
+    for (uint32_t place = 0; (app = next_app(d, &place));)
+        ended += add_ended(app, begun);
+    for (uint32_t place = 0; (app = next_app(d, &place));)
+        *begun += add_begun(app);
+    return answers && ended == *begun && has_answers(d);
 }
 
 /* Anything that is in no block: mail that waits for a turn. */
-static void finish_on_worker(struct host_worker *worker, struct host_app *app, void *user)
+static void finish_app(struct host_worker *worker, struct host_app *app, struct drain *d)
 {
-    struct drain *d = user;
     for (uint32_t slot = 0; slot < app->engine->map.slots; slot++) {
         struct host_partition *p = host_partition_at(app, slot);
         if (!p || p->worker != worker)
@@ -120,6 +152,14 @@ static void finish_on_worker(struct host_worker *worker, struct host_app *app, v
     atomic_fetch_add(&d->answers, count_get(&host_counters(worker, app)->waiting));
 }
 
+static void finish_on_worker(struct host_worker *worker, struct host_app *any, void *user)
+{
+    struct drain *d = user;
+    struct host_app *app;
+    for (uint32_t place = 0; (app = next_app(d, &place));)
+        finish_app(worker, app, d);
+}
+
 static void finish_answered(void *user)
 {
     struct drain *d = user;
@@ -134,30 +174,40 @@ static void drain_end(struct drain *d, s4_status status)
     d->done(d->user, status, &drained);
 }
 
+static bool is_paused(const struct drain *d)
+{
+    const struct host_app *app;
+    for (uint32_t place = 0; (app = next_app(d, &place));)
+        if (atomic_load_explicit(&app->paused, memory_order_relaxed))
+            return true;
+    return false;
+}
+
 /* One step; true: the drain is over, with *status. */
 static bool drain_step(struct drain *d, s4_status *status, bool *any)
 {
     uint64_t begun;
-    if (atomic_load_explicit(&d->app->paused, memory_order_relaxed)) {
-        *status = S4_PAUSED;
-        return true;
-    }
+    uint32_t place = 0;
+    struct host_app *some = next_app(d, &place);
+    *status = is_paused(d) ? S4_PAUSED : S4_OK;
+    if (!some || *status != S4_OK)
+        return d->phase != DRAIN_ASKED || atomic_load(&d->answered); /* no worker has it */
     switch (d->phase) {
     case DRAIN_WAIT:
-        if (is_quiet(d->app, &d->seen)) {
+        if (is_quiet(d, &d->seen)) {
             d->phase = DRAIN_AGAIN;
             *any = true;
         }
         return false;
     case DRAIN_AGAIN:
         d->phase = DRAIN_WAIT;
-        if (!is_quiet(d->app, &begun) || begun != d->seen)
+        if (!is_quiet(d, &begun) || begun != d->seen)
             return false;
         atomic_store(&d->arose, 0);
         atomic_store(&d->timers, 0);
         atomic_store(&d->answers, 0);
         atomic_store(&d->answered, false);
-        if (host_ask_workers(d->app, finish_on_worker, finish_answered, d) == S4_OK)
+        if (host_ask_workers(some, finish_on_worker, finish_answered, d) == S4_OK)
             d->phase = DRAIN_ASKED;
         *any = true;
         return false;
@@ -166,7 +216,6 @@ static bool drain_step(struct drain *d, s4_status *status, bool *any)
             return false;
         d->phase = DRAIN_WAIT;
         *any = true;
-        *status = S4_OK;
         d->rounds += atomic_load(&d->arose) > 0;
         return atomic_load(&d->arose) == 0;
     }
@@ -202,7 +251,8 @@ bool host_drains_step(struct engine *engine)
     return any;
 }
 
-/* Takes the first drain of the app (NULL: of any) that no worker is busy with. */
+/* Takes the first drain of the app alone (NULL: any) that no worker is busy with. One of all apps
+ * goes on without an app that goes. */
 static struct drain *take_drain(struct engine *engine, const struct host_app *app, bool *busy)
 {
     struct drain *found = NULL;
@@ -238,53 +288,7 @@ void host_drains_cancel(struct engine *engine, struct host_app *app)
     }
 }
 
-/* ---- several apps at once ------------------------------------------------------------------ */
-
-struct drain_group {
-    _Atomic uint32_t left;
-    _Atomic int status;
-    _Atomic uint64_t timers;
-    _Atomic uint64_t answers;
-    _Atomic uint64_t rounds;
-    drain_done *done;
-    void *user;
-};
-
-static void group_done(void *user, s4_status status, const struct engine_drained *drained)
-{
-    struct drain_group *g = user;
-    if (status != S4_OK)
-        atomic_store(&g->status, status);
-    atomic_fetch_add(&g->timers, drained->waiting_timers);
-    atomic_fetch_add(&g->answers, drained->waiting_answers);
-    atomic_fetch_add(&g->rounds, drained->rounds);
-    if (atomic_fetch_sub(&g->left, 1) != 1)
-        return;
-    struct engine_drained all = { .waiting_timers = g->timers,
-                                  .waiting_answers = g->answers,
-                                  .rounds = g->rounds };
-    g->done(g->user, (s4_status)atomic_load(&g->status), &all);
-    mem_free(g);
-}
-
-static s4_status add_drain(struct host_app *app, bool finish, struct drain_group *group)
-{
-    struct engine *engine = app->engine;
-    struct drain *d = mem_zalloc(sizeof *d);
-    if (!d)
-        return S4_NO_MEMORY;
-    d->app = app;
-    d->finish = finish;
-    d->done = group_done;
-    d->user = group;
-    atomic_fetch_add(&group->left, 1);
-    pthread_mutex_lock(&engine->drains_lock);
-    d->next = engine->drains;
-    engine->drains = d;
-    atomic_fetch_add(&engine->n_drains, 1);
-    pthread_mutex_unlock(&engine->drains_lock);
-    return S4_OK;
-}
+/* ---- control ------------------------------------------------------------------------------- */
 
 s4_status engine_drain(struct engine *engine, const char *name, bool finish, drain_done *done,
                        void *user, struct diag *diag)
@@ -292,20 +296,19 @@ s4_status engine_drain(struct engine *engine, const char *name, bool finish, dra
     struct host_app *only = name ? host_app_find(engine, name) : NULL;
     if (name && !only)
         return diag_set(diag, S4_NOT_FOUND, "no app \"%s\" is deployed", name);
-    struct drain_group *group = mem_zalloc(sizeof *group);
-    if (!group)
+    struct drain *d = mem_zalloc(sizeof *d);
+    if (!d)
         return diag_set(diag, S4_NO_MEMORY, "out of memory");
-    group->done = done;
-    group->user = user;
-    atomic_store(&group->left, 1); /* this function's own */
-    s4_status status = S4_OK;
-    for (uint32_t i = 0; i < host_places(engine) && status == S4_OK; i++) {
-        struct host_app *app = host_app_at(engine, i);
-        if (app && (!only || app == only))
-            status = add_drain(app, finish, group);
-    }
-    struct engine_drained none = { 0 };
-    group_done(group, status, &none);
+    d->app = only;
+    d->engine = engine;
+    d->finish = finish;
+    d->done = done;
+    d->user = user;
+    pthread_mutex_lock(&engine->drains_lock);
+    d->next = engine->drains;
+    engine->drains = d;
+    atomic_fetch_add(&engine->n_drains, 1);
+    pthread_mutex_unlock(&engine->drains_lock);
     worker_wake(engine->workers[0].actor);
     return S4_OK;
 }

@@ -84,6 +84,11 @@ static s4_status worker_init(struct engine *engine, struct host_worker *w, uint3
     buffer_init(&w->row);
     buffer_init(&w->links);
     keys_init(&w->keys);
+    buffer_init(&w->exports.events);
+    buffer_init(&w->exports.batch);
+    w->exports.links = mem_calloc(engine->map.slots, sizeof *w->exports.links);
+    if (!w->exports.links)
+        return S4_NO_MEMORY;
     w->event = mem_aligned(CACHE_LINE, HOST_EVENT_SIZE + CACHE_LINE);
     return w->event ? S4_OK : S4_NO_MEMORY;
 }
@@ -98,6 +103,9 @@ static void worker_fini(struct host_worker *w)
     arena_fini(&w->arena);
     buffer_fini(&w->row);
     buffer_fini(&w->links);
+    buffer_fini(&w->exports.events);
+    buffer_fini(&w->exports.batch);
+    mem_free(w->exports.links);
     keys_fini(&w->keys);
     if (w->event)
         asan_unpoison(w->event, HOST_EVENT_SIZE);

@@ -112,16 +112,22 @@ s4_status engine_load(struct engine *engine, const char *app_name, uint32_t slot
 /* ---- apps; one control thread at a time ---------------------------------------------------- */
 
 /* Runs an app: takes its bundle (for graph and schema) and its loaded plugin (held). Returns when
- * its partitions exist and its start callback and singletons ran. S4_EXISTS: the name is taken. */
+ * its partitions exist and its start callback and singletons ran. S4_EXISTS: the name is taken.
+ * S4_TYPE, S4_INVALID: a stream that is from another app does not go with it. */
 s4_status engine_deploy(struct engine *engine, const struct bundle *bundle, struct plugin *plugin,
                         struct diag *diag) MUST_USE;
 /* With engine_options.apps_wait: the app takes batches, and its feeds are stepped, from now on;
  * what it emits is understood by the other nodes. Other names are ignored. Any thread. */
 void engine_open(struct engine *engine, const char *name);
 /* Stops taking events for the app, drops what waits (counted in *dropped), calls its stop callback,
- * frees it. */
+ * frees it. Apps whose streams are from its hear nothing until it is deployed again. */
 s4_status engine_undeploy(struct engine *engine, const char *name, uint64_t *dropped,
                           struct diag *diag) MUST_USE;
+
+/* S4_STATE, and their names: other apps hear streams of this one, so it should not be undeployed
+ * without need. *n: how many of their streams do. Any thread. */
+s4_status engine_hearers(struct engine *engine, const char *name, uint32_t *n,
+                         struct diag *diag) MUST_USE;
 
 /* ---- events in; any thread ----------------------------------------------------------------- */
 
@@ -282,6 +288,9 @@ struct engine_counters {
     uint64_t answers_dropped; /* who asked has gone */
     uint64_t timers;          /* set, now */
     uint64_t state_bytes;     /* of instances, accounted */
+    uint64_t exported;        /* events on streams that other apps hear */
+    uint64_t imported;        /* events heard of other apps */
+    uint64_t imports_lost;    /* not heard: too large, or out of memory */
 };
 
 struct engine_prototype_status {

@@ -58,10 +58,15 @@ s4_status feeder_give(struct feeder *feeder, const struct value *event)
         count_add(&feed_counters(feeder)->shed, 1);
         return S4_OK;
     }
-    TRY(intake_emit(emitter, &feeder->stream->intake, event, feeder->now_us, keyless_slot(feeder)));
+    const struct emission emission = { .time = feeder->now_us,
+                                       .keyless = keyless_slot(feeder),
+                                       .flags = RECORD_INJECTED };
+    TRY(intake_emit(emitter, &feeder->stream->intake, event, &emission));
     feeder->given++;
     count_add(&feed_counters(feeder)->injected, 1);
-    if (UNLIKELY(feeder->stream->n_routes == 0))
+    if (UNLIKELY(host_hearers(feeder->stream) != NULL))
+        host_export_feed(app, (uint32_t)(feeder->stream - app->streams), event, &emission);
+    else if (UNLIKELY(feeder->stream->n_routes == 0))
         count_add(&feed_counters(feeder)->unheard, 1);
     return S4_OK;
 }
@@ -152,9 +157,21 @@ static bool feed_has_credit(const struct feed_entry *entry)
     return remote_has_credit(app->engine) && host_has_credit(app);
 }
 
+/* What feeds have emitted leaves: a feed of one app emits for those that hear it, too. */
+static bool flush_feeds(struct engine *engine)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < host_places(engine); i++) {
+        struct host_app *app = host_app_at(engine, i);
+        if (app && app->feed_emitter.n_open)
+            any |= emitter_flush(&app->feed_emitter);
+    }
+    return any;
+}
+
 static void close_feed(struct feed_entry *entry, s4_status status)
 {
-    emitter_flush(&entry->feeder.app->feed_emitter);
+    flush_feeds(entry->feeder.app->engine);
     entry->over = true;
     if (entry->feed)
         entry->feed->closed(entry->feed, status);
@@ -170,7 +187,13 @@ static bool flush_old(struct engine *engine, struct feed_entry *entry, uint64_t 
     if (now_us - entry->looked_us < bound_us / FLUSH_LOOKS)
         return false;
     entry->looked_us = now_us;
-    return emitter_flush_old(&entry->feeder.app->feed_emitter, now_us - bound_us);
+    bool any = false;
+    for (uint32_t i = 0; i < host_places(engine); i++) {
+        struct host_app *app = host_app_at(engine, i);
+        if (app && app->feed_emitter.n_open)
+            any |= emitter_flush_old(&app->feed_emitter, now_us - bound_us);
+    }
+    return any;
 }
 
 /* One step of one feed; true: it gave something or ended. */
@@ -194,7 +217,7 @@ static bool step_feed(struct engine *engine, struct feed_entry *entry, uint64_t 
         return true;
     if (status == S4_AGAIN) {
         entry->asleep_until_us = now_us + FEED_RETRY_US;
-        return emitter_flush(&feeder->app->feed_emitter);
+        return flush_feeds(engine);
     }
     close_feed(entry, status);
     return true;
@@ -261,11 +284,7 @@ static void *feed_main(void *arg)
 void host_feed_flush(struct engine *engine)
 {
     pthread_mutex_lock(&engine->step_lock);
-    for (uint32_t i = 0; i < host_places(engine); i++) {
-        struct host_app *app = host_app_at(engine, i);
-        if (app && app->feed_emitter.n_open)
-            emitter_flush(&app->feed_emitter);
-    }
+    flush_feeds(engine);
     pthread_mutex_unlock(&engine->step_lock);
 }
 

@@ -99,6 +99,17 @@ struct host_pair {
     struct host_subscription *subs; /* owned */
 };
 
+/* Who hears a stream of one app in others (imports.c). */
+struct host_hearer {
+    struct host_app *app;
+    uint32_t stream; /* its */
+};
+
+struct host_hearers {
+    uint32_t n;
+    struct host_hearer list[];
+};
+
 struct host_stream {
     const char *name; /* borrowed from the graph */
     const struct type *type;
@@ -109,13 +120,29 @@ struct host_stream {
     const struct route **routes; /* owned array, into the pairs */
     struct intake_stream intake; /* the same for feeds and injections */
     struct time_attribute clock;
+    struct host_hearers *_Atomic hearers; /* owned; NULL: nobody. Control puts another in its place;
+                                             release there pairs with acquire in host_hearers */
 };
 
-/* What emitting to a stream needs that has only one route, in an app without an event clock. */
+/* Valid until the end of the run, or of the feeds' step. */
+static inline const struct host_hearers *host_hearers(const struct host_stream *stream)
+{
+    return atomic_load_explicit(&stream->hearers, memory_order_acquire);
+}
+
+/* What emitting to a stream needs that has only one route, in an app without an event clock, and
+ * that no other app hears. */
 struct host_simple {
-    const ProtobufCMessageDescriptor *descriptor; /* of its events; NULL: it is not simple */
+    const ProtobufCMessageDescriptor *_Atomic descriptor; /* of its events; NULL: it is not simple;
+                                                             relaxed: hearers come and go */
     const struct route *route;
 };
+
+static inline const ProtobufCMessageDescriptor *
+host_simple_descriptor(const struct host_simple *simple)
+{
+    return atomic_load_explicit(&simple->descriptor, memory_order_relaxed);
+}
 
 struct host_output {
     const char *name;
@@ -174,10 +201,14 @@ struct host_prototype {
 struct host_counters {
     counter injected, applied, emitted, published, dead_letters, unheard, shed, duplicates, created,
         removed, instances, waiting, mailbox, mailbox_dropped, parked, requests, answers,
-        answers_dropped, link_repeats, dropped, blocks_copied, blocks_done, timers, state_bytes;
+        answers_dropped, link_repeats, dropped, blocks_copied, blocks_done, timers, state_bytes,
+        imports_lost;
     struct {
         counter events, failures, created, removed, instances;
     } prototypes[GRAPH_PROTOTYPES_MAX];
+    struct {
+        counter exported, imported; /* events */
+    } streams[GRAPH_STREAMS_MAX];
 };
 
 struct host_partition;
@@ -244,6 +275,7 @@ struct host_app {
     counter inject_shed;  /* under inject_lock */
     _Atomic bool alarmed; /* paused, and the alarm was told */
     bool started;
+    bool hears; /* its streams are connected with other apps'; under the engine's lock */
     struct host_lines lines[LOG_DEBUG + 1]; /* any thread */
 };
 
@@ -347,6 +379,16 @@ struct host_ctx {
     struct value reply;
 };
 
+/* What a run emits that other apps hear (exports.c). */
+struct host_exports {
+    struct buffer events;
+    size_t kept;         /* bytes of them: those of calls that have ended well */
+    uint32_t n;          /* of this call */
+    uint8_t hop;         /* the most */
+    struct buffer batch; /* being put together */
+    uint32_t *links;     /* [slots] of HOST_CONTROL, which nobody reads */
+};
+
 struct host_worker {
     struct engine *engine;
     uint32_t index;
@@ -364,6 +406,7 @@ struct host_worker {
     uint32_t sweep_at;                      /* the slot whose outputs are swept next */
     uint64_t due_us;                        /* the earliest of its partitions */
     struct message stand;                   /* see still.c */
+    struct host_exports exports;
 };
 
 static inline struct host_counters *host_counters(struct host_worker *worker,

@@ -16,6 +16,8 @@ s4_status host_app_create(struct engine *engine, const struct bundle *bundle, st
 void host_app_destroy(struct host_app *app);
 void host_app_hold(struct host_app *app);
 void host_app_release(struct host_app *app);
+/* Says again whether emitting to the stream is simple (host_simple): if nobody hears it. */
+void host_app_simplify(struct host_app *app, uint32_t stream);
 struct host_app *host_app_of(const struct engine *engine, uint16_t number);
 /* Control threads, under the engine's lock; others under its apps_lock, which they keep while they
  * use the app. */
@@ -38,6 +40,14 @@ void host_send(struct engine *engine, struct host_worker *from, struct block *bl
  */
 void engine_fault(struct engine *engine, const char *format, ...) PRINTF(2, 3);
 void host_app_stop(struct host_app *app);
+
+/* ---- imports.c: streams between apps; under the engine's lock -------------------------------- */
+
+/* Before the app is in the table: does it agree with those that it hears, and that hear it? */
+s4_status host_imports_check(struct host_app *app, struct diag *diag) MUST_USE;
+/* Connects all apps' streams again, as they are in the table; with those of apps that do not hear
+ * (host_app.hears) nobody is connected. Waits until nobody uses what was before. */
+void host_imports_connect(struct engine *engine);
 
 /* ---- fanout.c: control asks the workers ----------------------------------------------------- */
 

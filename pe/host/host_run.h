@@ -29,7 +29,8 @@ s4_status host_partition_replace(struct host_partition *partition, const char *s
 void host_partition_uncount(struct host_partition *partition);
 /* Makes its singletons, once in its life, wherever that is. */
 void host_partition_start(struct host_worker *worker, struct host_partition *partition);
-/* Drops what waits for it; how many records. Batches of clients are answered: not taken. */
+/* Drops what waits for it; how many records, and events of other apps. Batches of clients are
+ * answered: not taken. */
 uint64_t host_partition_clear(struct host_worker *worker, struct host_partition *partition);
 /* Sets due_us from what it is made of, and tells the worker. */
 void host_partition_due(struct host_partition *partition);
@@ -77,9 +78,14 @@ static inline void host_enter(struct host_worker *worker, struct host_partition 
     emitter_source(ctx->emitter, partition->base.slot, partition->links_out);
 }
 
+/* What other apps hear of it leaves (exports.c). */
+void host_exports_send(struct host_worker *worker);
+
 static inline void host_leave(struct host_worker *worker)
 {
     host_running = NULL;
+    if (UNLIKELY(worker->exports.kept > 0))
+        host_exports_send(worker);
     worker->ctx.partition = NULL;
     worker->ctx.prototype = NULL;
     worker->ctx.record = NULL;
@@ -291,6 +297,7 @@ enum engine_stream {
     STREAM_PROBED,                          /* they have */
     STREAM_NOTHING,                         /* keeps the place of one that was taken out */
     STREAM_CONTROL,                         /* from HOST_CONTROL: on no link */
+    STREAM_IMPORT,                          /* the same: events of another app, of the same slot */
 };
 
 #define HOST_CONTROL UINT16_MAX /* as a record's source: this node's engine, without numbers */
@@ -310,9 +317,34 @@ void host_probe_came(struct host_ctx *ctx, const struct record *record);
 void host_probe_answered(struct host_ctx *ctx, const struct record *record);
 s4_status host_probe_check(const struct host_app *app, const struct record *record,
                            struct diag *diag) MUST_USE;
+/* An event that comes in through this partition: goes on to its keys, or to the dead letters; `how`
+ * is for these: "injected". */
+void host_event_came(struct host_ctx *ctx, const struct host_stream *stream,
+                     const struct value *event, const struct emission *emission, const char *how);
 /* A batch that nobody will take. */
 void host_batch_drop(const struct record *record);
 void host_probes_drop(struct host_partition *partition);
+
+/* ---- exports.c: events that other apps hear ---------------------------------------------------
+ */
+
+/* Takes a copy of what the call emits; the call's end keeps it or takes it back. Of a source: hands
+ * it on. Only for streams that somebody hears. S4_FULL: over emits_max. */
+s4_status host_export(struct host_ctx *ctx, const struct host_stream *stream,
+                      const ProtobufCMessage *event) MUST_USE;
+/* The same for an event that came in; it is kept. */
+void host_export_value(struct host_ctx *ctx, const struct host_stream *stream,
+                       const struct value *event);
+void host_exports_call_end(struct host_worker *worker, bool commit);
+/* An event that a feed or source gave: to those who hear the stream, if any. The intake's thread.
+ */
+void host_export_feed(struct host_app *app, uint32_t stream, const struct value *event,
+                      const struct emission *emission);
+void host_import_came(struct host_ctx *ctx, const struct record *record);
+uint32_t host_import_count(const struct record *record);
+/* One that came with a slot: not trusted. */
+s4_status host_import_check(const struct host_app *app, const struct record *record,
+                            struct diag *diag) MUST_USE;
 
 /* ---- crash.c ------------------------------------------------------------------------------- */
 

@@ -241,30 +241,32 @@ static bool note_number(struct host_partition *p, const struct batch *batch)
     return true;
 }
 
-static void emit_event(struct host_ctx *ctx, const struct host_stream *stream,
-                       const struct value *event, uint16_t keyless)
+void host_event_came(struct host_ctx *ctx, const struct host_stream *stream,
+                     const struct value *event, const struct emission *emission, const char *how)
 {
-    struct host_counters *counters = host_counters(ctx->worker, ctx->app);
-    s4_status status =
-        intake_emit(ctx->emitter, &stream->intake, event, ctx->partition->now_us, keyless);
-    count_add(&counters->injected, 1);
+    s4_status status = intake_emit(ctx->emitter, &stream->intake, event, emission);
     if (status != S4_OK) {
         char cause[HOST_CAUSE_MAX];
-        snprintf(cause, sizeof cause, "injected on stream %s: %s", stream->name,
+        snprintf(cause, sizeof cause, "%s on stream %s: %s", how, stream->name,
                  status == S4_TOO_LARGE ? "its record is over 1 MiB, its key over 4 KiB, or it has "
                                           "more keys than an event may have"
                                         : s4_status_text(status));
         host_dead_letter(ctx, NULL, NULL, status, cause);
+    } else if (host_hearers(stream)) {
+        host_export_value(ctx, stream, event);
     } else if (stream->n_routes == 0) {
-        count_add(&counters->unheard, 1);
+        count_add(&host_counters(ctx->worker, ctx->app)->unheard, 1);
     }
 }
 
 static void emit_events(struct host_ctx *ctx, const struct batch *batch)
 {
     const struct host_stream *stream = &ctx->app->streams[batch->stream];
-    uint16_t keyless =
-        intake_keyless_slot(batch->producer, batch->number, ctx->app->engine->map.slots);
+    const struct emission emission = {
+        .time = ctx->partition->now_us,
+        .keyless = intake_keyless_slot(batch->producer, batch->number, ctx->app->engine->map.slots),
+        .flags = RECORD_INJECTED,
+    };
     const char *at = (const char *)(batch + 1);
     for (uint32_t i = 0; i < batch->count; i++) {
         struct batch_event head;
@@ -273,9 +275,10 @@ static void emit_events(struct host_ctx *ctx, const struct batch *batch)
         struct value event = {
             .type = stream->type, .record = at - head.base, .at = at, .size = head.size
         };
-        emit_event(ctx, stream, &event, keyless);
+        host_event_came(ctx, stream, &event, &emission, "injected");
         at += head.size;
     }
+    count_add(&host_counters(ctx->worker, ctx->app)->injected, batch->count);
 }
 
 /* Behind the batch's events, on every link that got one, goes a probe. */

@@ -1,7 +1,8 @@
 /* Records of the engine's own. Most go the way of all records, so that they keep the links' order
  * (router/link/README.md, rule 6): batches and their probes (inject.c), answers that follow who
  * asked to another node (requests.c). Control is for one partition of this node, from the node
- * itself, and is on no link: its place is behind what waits for the partition when it is sent.
+ * itself, and is on no link: its place is behind what waits for the partition when it is sent. So
+ * are the events of other apps' partitions of the slot (exports.c).
  */
 #include "pe/host/host_control.h"
 #include "pe/host/host_run.h"
@@ -59,7 +60,8 @@ static s4_status control_check(const struct host_app *app, const struct record *
 s4_status host_engine_record_check(const struct host_app *app, const struct record *record,
                                    bool moved, struct diag *diag)
 {
-    if ((record->src == HOST_CONTROL) != (record->stream == STREAM_CONTROL))
+    bool own = record->stream == STREAM_CONTROL || record->stream == STREAM_IMPORT;
+    if ((record->src == HOST_CONTROL) != own)
         return diag_set(diag, S4_CORRUPT, "stream %u from source %u", record->stream, record->src);
     switch (record->stream) {
     case STREAM_PROBE:
@@ -70,6 +72,10 @@ s4_status host_engine_record_check(const struct host_app *app, const struct reco
     case STREAM_CONTROL:
         if (moved)
             return control_check(app, record, diag);
+        break;
+    case STREAM_IMPORT:
+        if (moved)
+            return host_import_check(app, record, diag);
         break;
     default:
         break;
@@ -104,6 +110,9 @@ void host_engine_record(struct host_ctx *ctx, const struct record *record)
     case STREAM_CONTROL:
         forget(ctx->partition, record);
         break;
+    case STREAM_IMPORT:
+        host_import_came(ctx, record);
+        break;
     default:
         engine_fault(ctx->app->engine, "a record with the unknown engine stream %u",
                      record->stream);
@@ -113,12 +122,15 @@ void host_engine_record(struct host_ctx *ctx, const struct record *record)
 
 uint64_t host_partition_clear(struct host_worker *worker, struct host_partition *p)
 {
+    uint64_t more = 0; /* events than records */
     for (const struct run *run = p->base.oldest; run; run = run->next) {
         for (uint32_t i = run->done; i < run->count; i++) {
             const struct record *record = run_record(run, i);
             if (record->stream == STREAM_INJECT)
                 host_batch_drop(record);
+            if (record->stream == STREAM_IMPORT)
+                more += host_import_count(record) - 1;
         }
     }
-    return partition_clear(worker->actor, &p->base);
+    return partition_clear(worker->actor, &p->base) + more;
 }

@@ -55,10 +55,12 @@ s4_status s4_client_deploy(s4_client *client, const void *bundle, size_t size,
     return S4_OK;
 }
 
-s4_status s4_client_undeploy(s4_client *client, const char *app, uint64_t *dropped)
+static s4_status undeploy_app(s4_client *client, const char *app, bool force, uint64_t *dropped,
+                              uint32_t *detached)
 {
     TRY(client_check_text(client, "application", app));
     S4__Control__Undeploy undeploy = S4__CONTROL__UNDEPLOY__INIT;
+    undeploy.has_force = undeploy.force = force;
     S4__Control__Request request = S4__CONTROL__REQUEST__INIT;
     undeploy.app = text(app);
     request.what_case = S4__CONTROL__REQUEST__WHAT_UNDEPLOY;
@@ -67,8 +69,21 @@ s4_status s4_client_undeploy(s4_client *client, const char *app, uint64_t *dropp
     TRY(client_call(client, &request, S4__CONTROL__REPLY__WHAT_UNDEPLOYED, &reply));
     if (dropped)
         *dropped = reply->undeployed->dropped;
+    if (detached)
+        *detached = reply->undeployed->detached;
     control_reply_destroy(reply);
     return S4_OK;
+}
+
+s4_status s4_client_undeploy(s4_client *client, const char *app, uint64_t *dropped)
+{
+    return undeploy_app(client, app, false, dropped, NULL);
+}
+
+s4_status s4_client_undeploy_forced(s4_client *client, const char *app, uint64_t *dropped,
+                                    uint32_t *detached)
+{
+    return undeploy_app(client, app, true, dropped, detached);
 }
 
 s4_status s4_client_drain(s4_client *client, const char *app, bool finish, s4_drained *drained)

@@ -33,16 +33,14 @@ bool time_of_message(const struct time_attribute *clock, const void *message, ui
 }
 
 s4_status intake_emit(struct emitter *emitter, const struct intake_stream *stream,
-                      const struct value *event, uint64_t now_us, uint16_t keyless_slot)
+                      const struct value *event, const struct emission *emission)
 {
-    struct emission emission = { .time = now_us,
-                                 .keyless = keyless_slot,
-                                 .flags = RECORD_INJECTED };
+    struct emission own = *emission;
     uint64_t time_us;
     if (time_of_value(stream->clock, event, &time_us))
-        emission.time = time_us;
+        own.time = time_us;
     for (uint32_t i = 0; i < stream->n_routes; i++) {
-        s4_status status = emitter_emit_value(emitter, stream->routes[i], &emission, event);
+        s4_status status = emitter_emit_value(emitter, stream->routes[i], &own, event);
         if (status != S4_OK) {
             emitter_rollback(emitter);
             return status;

@@ -33,8 +33,9 @@ static inline uint16_t intake_keyless_slot(uint64_t producer, uint64_t batch, ui
     return slot_of_hash(hash_mix(producer, batch), slots);
 }
 
-/* Emits one event to all of its stream's routes, whole or not at all. */
+/* Emits one event to all of its stream's routes, whole or not at all. The emission's time is that
+ * of events which have none of their own. */
 s4_status intake_emit(struct emitter *emitter, const struct intake_stream *stream,
-                      const struct value *event, uint64_t now_us, uint16_t keyless_slot) MUST_USE;
+                      const struct value *event, const struct emission *emission) MUST_USE;
 
 #endif

@@ -89,14 +89,19 @@ void rig_stop(struct rig *rig)
     ck_assert_msg(rig->fault[0] == '\0', "fault: %s", rig->fault);
 }
 
+s4_status rig_try_other(struct rig *rig, const s4_app *app, const char *name, const char *manifest,
+                        struct rig_other *other, struct diag *diag)
+{
+    other->app = *app;
+    other->app.name = name;
+    make_plugin(&other->app, manifest, &other->bundle, &other->plugin);
+    return engine_deploy(rig->engine, other->bundle, other->plugin, diag);
+}
+
 void rig_deploy_other(struct rig *rig, const s4_app *app, const char *name, struct rig_other *other)
 {
     struct diag diag = { 0 };
-    other->app = *app;
-    other->app.name = name;
-    make_plugin(&other->app, NULL, &other->bundle, &other->plugin);
-    ck_assert_msg(engine_deploy(rig->engine, other->bundle, other->plugin, &diag) == S4_OK, "%s",
-                  diag.text);
+    ck_assert_msg(rig_try_other(rig, app, name, NULL, other, &diag) == S4_OK, "%s", diag.text);
 }
 
 void rig_other_fini(struct rig_other *other)

@@ -48,7 +48,7 @@ struct rig {
 void rig_start(struct rig *rig, const struct rig_options *options);
 void rig_stop(struct rig *rig);
 
-/* A second app on the rig's engine: the same code under another name. */
+/* A second app on the rig's engine: some code under another name. */
 struct rig_other {
     s4_app app;
     struct bundle *bundle;
@@ -56,6 +56,9 @@ struct rig_other {
 };
 void rig_deploy_other(struct rig *rig, const s4_app *app, const char *name,
                       struct rig_other *other);
+/* The same with an app.yaml; what the engine says to it. */
+s4_status rig_try_other(struct rig *rig, const s4_app *app, const char *name, const char *manifest,
+                        struct rig_other *other, struct diag *diag);
 void rig_other_fini(struct rig_other *other); /* after rig_stop */
 
 /* Steps engine and pool until neither has anything to do (by hand only). The clock does not move.

@@ -903,6 +903,50 @@ START_TEST(a_graph_survives_its_bytes)
 }
 END_TEST
 
+/* What a stream hears of another app: by name, and only a stream that takes events from outside. */
+START_TEST(where_a_stream_is_from_is_judged)
+{
+    static char shop[] = "shop", own[] = "good", items[] = "items", odd[] = "it ems",
+                nothing[] = "";
+    static const struct {
+        char *app, *stream;
+        bool internal;
+        s4_status code;
+        const char *message;
+    } table[] = {
+        { shop, items, false, S4_OK, "nothing" },
+        { shop, NULL, false, S4_MALFORMED, "stream \"lines\": where it is from is said by half" },
+        { NULL, items, false, S4_MALFORMED, "stream \"lines\": where it is from is said by half" },
+        { nothing, items, false, S4_INVALID,
+          "from: the app \"\": a name is a letter or _, then at "
+          "most 63 letters, digits or _" },
+        { shop, odd, false, S4_INVALID,
+          "from: the stream \"it ems\": a name is a letter or _, then "
+          "at most 63 letters, digits or _" },
+        { own, items, false, S4_INVALID,
+          "stream \"lines\" is from \"good.items\", of the app "
+          "itself: subscribe to that stream instead" },
+        { shop, items, true, S4_INVALID,
+          "stream \"lines\" is internal, and from \"shop.items\": an "
+          "internal stream takes nothing from outside" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        struct made made = make(&s4_plugin);
+        struct problems problems;
+        problems_init(&problems);
+        S4__Graph__Stream *stream = made.graph->streams[0];
+        stream->from_app = table[i].app;
+        stream->from_stream = table[i].stream;
+        stream->external = !table[i].internal;
+        ck_assert_int_eq(graph_check(made.graph, made.schema, &problems), table[i].code);
+        ck_assert_str_eq(first(&problems), table[i].message);
+        stream->from_app = stream->from_stream = NULL;
+        problems_fini(&problems);
+        made_fini(&made);
+    }
+}
+END_TEST
+
 /* Whatever is flipped, the check ends, and what it lets through has its indexes in range. */
 START_TEST(damaged_graphs_are_judged)
 {
@@ -985,6 +1029,7 @@ Suite *suite_build(void)
     suite_add(suite, "pair limit", pairs_are_bounded, 30);
     suite_add(suite, "all", all_problems_are_told, 10);
     suite_add(suite, "bytes", a_graph_survives_its_bytes, 10);
+    suite_add(suite, "from", where_a_stream_is_from_is_judged, 10);
     suite_add(suite, "damage", damaged_graphs_are_judged, 60);
     suite_add(suite, "memory", memory_may_run_out_anywhere, 10);
     return suite;

@@ -44,7 +44,7 @@ static const char whole[] = "app: words2 # the name\n"
                             "dead_letters: {rows_max: 7, bytes_max: 64k}\n"
                             "parameters: {seed: -42}\n"
                             "streams:\n"
-                            "  lines: {full: shed}\n"
+                            "  lines: {full: shed, from: other_app.all_lines}\n"
                             "  words: {internal: true}\n"
                             "prototypes:\n"
                             "  counters:\n"
@@ -73,6 +73,9 @@ static void check_app_settings(const S4__Graph__Graph *graph)
     ck_assert_int_eq(graph->parameters[0]->integer, -42);
     ck_assert_int_eq(graph->streams[0]->full, S4__GRAPH__STREAM__FULL__SHED);
     ck_assert(graph->streams[0]->external && !graph->streams[1]->external);
+    ck_assert_str_eq(graph->streams[0]->from_app, "other_app");
+    ck_assert_str_eq(graph->streams[0]->from_stream, "all_lines");
+    ck_assert_ptr_null(graph->streams[1]->from_app);
     ck_assert_uint_eq(graph->outputs[0]->rows_max, 5);
     ck_assert_uint_eq(graph->outputs[0]->bytes_max, 10240);
     ck_assert_int_eq(graph->outputs[0]->full, S4__GRAPH__OUTPUT__FULL__DROP_OLDEST);
@@ -130,7 +133,8 @@ END_TEST
 
 /* ---- mistakes ------------------------------------------------------------------------------ */
 
-#define HEAD "app: a\nversion: 1\n"
+#define HEAD      "app: a\nversion: 1\n"
+#define LONG_NAME "a123456789012345678901234567890123456789012345678901234567890123" /* 64 */
 
 static const struct {
     const char *text, *message; /* the first one */
@@ -230,6 +234,21 @@ static const struct {
     { HEAD "streams: {lines: {full: shet}}\n",
       "app.yaml:3:25: full of stream \"lines\": found \"shet\"; wanted block or shed; did you mean "
       "\"shed\"?" },
+    { HEAD "streams: {lines: {from: lines}}\n",
+      "app.yaml:3:25: from of stream \"lines\": found \"lines\"; wanted APP.STREAM, a stream of "
+      "another app" },
+    { HEAD "streams: {lines: {from: a.b.c}}\n",
+      "app.yaml:3:25: from of stream \"lines\": found \"a.b.c\"; wanted APP.STREAM, a "
+      "stream of another app" },
+    { HEAD "streams: {lines: {from: .b}}\n",
+      "app.yaml:3:25: from of stream \"lines\": found \".b\"; wanted APP.STREAM, a "
+      "stream of another app" },
+    { HEAD "streams: {lines: {from: [a, b]}}\n",
+      "app.yaml:3:25: from of stream \"lines\": found a list; wanted APP.STREAM, a "
+      "stream of another app" },
+    { HEAD "streams: {lines: {from: " LONG_NAME "x.b}}\n",
+      "app.yaml:3:25: from of stream \"lines\": found \"" LONG_NAME "x.b\"; wanted APP.STREAM, a "
+      "stream of another app" },
     { HEAD "clock: event\n", "app.yaml:3:8: clock: found \"event\"; wanted processing, or a map "
                              "such as {event: ATTRIBUTE, "
                              "unit: ms}" },

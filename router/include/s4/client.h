@@ -88,8 +88,13 @@ typedef struct s4_deployed {
  * NULL; its texts lie in the client. */
 S4_CLIENT_USE s4_status s4_client_deploy(s4_client *client, const void *bundle, size_t size,
                                          s4_deployed *deployed);
-/* Stops the app. `dropped`: events that waited; may be NULL. */
+/* Stops the app. `dropped`: events that waited; may be NULL. S4_STATE: other apps hear its streams,
+ * as s4_client_message says. */
 S4_CLIENT_USE s4_status s4_client_undeploy(s4_client *client, const char *app, uint64_t *dropped);
+/* Also then: they hear nothing of it until an app of that name is deployed again. `detached`: how
+ * many of their streams; may be NULL. */
+S4_CLIENT_USE s4_status s4_client_undeploy_forced(s4_client *client, const char *app,
+                                                  uint64_t *dropped, uint32_t *detached);
 
 typedef struct s4_drained {
     uint64_t waiting_timers;  /* processing timers that still wait, with `finish` */
