@@ -201,8 +201,9 @@ s4_status engine_block_check(struct engine *engine, const char *app_name, uint64
                              struct diag *diag) MUST_USE;
 /* Blocks that were made of records which had begun in others (block_pick): a drain counts them. */
 void engine_begun(struct engine *engine, const char *app_name, uint64_t blocks);
-/* A block of this node's own records comes back to it, for block->worker: its slot was another's
- * meanwhile. The hold goes along; false: the app is not here any more, and it was dropped. */
+/* A block of this node's own records comes back to it, for block->worker, while the engine stands
+ * still: its slot was another's meanwhile. It is before all that is emitted after that. The hold
+ * goes along; false: the app is not here any more, and it was dropped. */
 bool engine_hand(struct engine *engine, const char *app_name, struct block *block);
 /* Adds this node's counts of blocks begun and ended; any thread. */
 void engine_flight(struct engine *engine, const char *name, uint64_t *begun, uint64_t *ended);

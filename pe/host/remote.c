@@ -260,6 +260,7 @@ void engine_begun(struct engine *engine, const char *app_name, uint64_t blocks)
 
 bool engine_hand(struct engine *engine, const char *app_name, struct block *block)
 {
+    CHECK(engine->still.reached);
     uint32_t worker = (uint32_t)block->worker - engine->first_worker;
     CHECK(worker < engine->n_workers);
     pthread_mutex_lock(&engine->apps_lock);
@@ -273,6 +274,8 @@ bool engine_hand(struct engine *engine, const char *app_name, struct block *bloc
         block_release(block);
     }
     pthread_mutex_unlock(&engine->apps_lock);
+    if (app) /* what the worker makes for itself from now on is newer, and would go first */
+        worker_take_in(engine->workers[worker].actor);
     return app != NULL;
 }
 
