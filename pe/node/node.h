@@ -22,7 +22,8 @@ struct node_counters {
     uint64_t waited;                /* frames that waited, because their sender knew a newer map */
     uint64_t homeless;              /* blocks that wait now for their slot to have an owner */
     uint64_t copied, copied_frozen; /* bytes of slots that left: while they ran, and after */
-    uint64_t frozen_max_us; /* the longest that a slot that left, or was to, has stood still here */
+    uint64_t frozen_us;     /* how long the last slot that left, or was to, has stood still here */
+    uint64_t frozen_max_us; /* and the longest of all */
     uint64_t frozen_alarms; /* how often that was longer than the options allow */
 };
 

@@ -249,6 +249,7 @@ static void watch(struct node *node)
     if (out->phase < OUT_SAVING)
         return;
     uint64_t us = node_now_us(node) - out->frozen_us;
+    node->counters.frozen_us = us;
     if (us > node->counters.frozen_max_us)
         node->counters.frozen_max_us = us;
     if (node->options.frozen_max_us == 0 || us <= node->options.frozen_max_us || out->alarmed)

@@ -16,6 +16,7 @@ class Bench:
         self.folder = os.path.join(build, "tests", "bench")
         self.program = os.path.join(self.folder, "runtime_bench")
         self.pair_program = os.path.join(self.folder, "pair_bench")
+        self.move_program = os.path.join(self.folder, "move_bench")
         self.inputs = inputs
         self.shared = {}
 
@@ -57,6 +58,13 @@ class Bench:
             self.shared[measure] = taken, served
         served.add(figure)
         return taken
+
+    def moves(self, bundle, stream, *sizes):
+        """One round of slots that move between two nodes; the lines are of no use."""
+        done = subprocess.run([self.move_program, self.lines("each", 1000), self.bundle(bundle),
+                               stream, *map(str, sizes)], check=True, text=True,
+                              stdout=subprocess.PIPE)
+        return json.loads(done.stdout)
 
     def system_calls(self, *measure):
         """Of a run of two processes in all its life, as the kernel counts them at the entry, which

@@ -51,6 +51,14 @@ def system_calls(bench):
     return None
 
 
+def slots_that_move(bench):
+    for bundle, stream in (("plain", "words"), ("rows", "reported")):
+        taken = bench.moves(bundle, stream, 300, 3)
+        assert taken["instances"] == 300 and taken["moves"] == 3, taken
+        assert 0 < taken["least"] <= taken["median"] <= taken["value"], taken
+        assert taken["copied"] > 0 and taken["reference"] > 0, taken
+
+
 def run(test, bench):
     try:
         return True, test(bench)
@@ -62,7 +70,7 @@ def run(test, bench):
 
 
 def main():
-    tests = [rates, times, a_round_serves_each_figure_once, system_calls]
+    tests = [rates, times, a_round_serves_each_figure_once, system_calls, slots_that_move]
     print(f"1..{len(tests)}")
     all_ok = True
     with tempfile.TemporaryDirectory(prefix="s4-pair-") as inputs:
