@@ -112,6 +112,7 @@ struct host_coming host_coming_of(struct engine *engine, uint32_t slot);
 bool host_coming_is_over(const struct host_coming *coming);
 struct slot_copy;
 const struct pieces *host_copy_pieces(const struct slot_copy *copy);
+size_t host_copy_size(const struct slot_copy *copy); /* of all that it looked at, about */
 
 /* ---- still.c ------------------------------------------------------------------------------- */
 

@@ -11,6 +11,7 @@ struct pieces {
     struct tagindex index;
     struct hash128 *hashes; /* by number */
     size_t n, capacity;
+    uint32_t guess; /* which one is offered next, if it was before */
 };
 
 enum stretch_kind { STRETCH_BYTES = 1, STRETCH_PIECES };
@@ -53,13 +54,21 @@ static struct hash128 hash_of(const struct pieces *pieces, const char *bytes, si
     return hash_seeded(bytes, size, pieces->seed);
 }
 
-static uint32_t find(const struct pieces *pieces, struct hash128 hash)
+static bool is(const struct pieces *pieces, size_t number, struct hash128 hash)
+{
+    return number < pieces->n && pieces->hashes[number].low == hash.low &&
+           pieces->hashes[number].high == hash.high;
+}
+
+/* `guess`: behind the one before it most often comes the one that came there last time. */
+static uint32_t find(const struct pieces *pieces, struct hash128 hash, uint32_t guess)
 {
     struct tagindex_step step = { 0 };
+    if (is(pieces, guess, hash))
+        return guess;
     for (;;) {
         uint32_t number = tagindex_next(&pieces->index, (uint32_t)hash.low, &step);
-        if (number == TAGINDEX_NONE ||
-            (pieces->hashes[number].low == hash.low && pieces->hashes[number].high == hash.high))
+        if (number == TAGINDEX_NONE || is(pieces, number, hash))
             return number;
     }
 }
@@ -99,8 +108,11 @@ s4_status pieces_offer(struct pieces *pieces, const char *bytes, size_t size, st
     if (size == 0 || size > UINT32_MAX || pieces->n == PIECES_MAX)
         return S4_OK;
     struct hash128 hash = hash_of(pieces, bytes, size);
-    if (find(pieces, hash) != TAGINDEX_NONE)
+    uint32_t known = find(pieces, hash, pieces->guess);
+    if (known != TAGINDEX_NONE) {
+        pieces->guess = known + 1;
         return S4_OK;
+    }
     size_t before = out->size;
     s4_status status = add(pieces, hash, bytes, size, out);
     if (status != S4_OK)
@@ -152,107 +164,137 @@ s4_status pieces_write(const struct pieces *pieces, const char *bytes, size_t si
                        const struct cuts *cuts, struct buffer *out)
 {
     struct writing w = { .out = out };
+    uint32_t guess = 0;
     size_t at = 0;
     for (size_t i = 0; i <= cuts->n; i++) {
         size_t end = i < cuts->n ? cuts->at[i] : size;
         CHECK(end >= at && end <= size);
         if (end == at)
             continue;
-        uint32_t number =
-            pieces->n > 0 ? find(pieces, hash_of(pieces, bytes + at, end - at)) : TAGINDEX_NONE;
+        uint32_t number = find(pieces, hash_of(pieces, bytes + at, end - at), guess);
         if (number == TAGINDEX_NONE)
             TRY(write_bytes(&w, bytes + at, end - at));
         else
             TRY(write_piece(&w, number));
+        guess = number == TAGINDEX_NONE ? guess + 1 : number + 1;
         at = end;
     }
     return write_stretch(&w);
 }
 
-/* ---- reading --------------------------------------------------------------------------------- */
+/* ---- at the other end ------------------------------------------------------------------------ */
 
-struct reading {
-    const char *pieces; /* their bytes */
-    size_t *starts;     /* of each piece's head, by number */
-    size_t n, capacity;
-    uint64_t max;
-    struct buffer *out;
-    size_t before; /* what was in `out` */
+static struct piece_head head_at(const struct pieces_here *here, size_t at)
+{
+    struct piece_head head;
+    memcpy(&head, here->bytes.data + at, sizeof head);
+    return head;
+}
+
+static s4_status note_start(struct pieces_here *here, size_t at)
+{
+    void *array = here->starts;
+    bool grown = mem_grow(&array, &here->capacity, here->n + 1, sizeof *here->starts);
+    here->starts = array;
+    if (!grown)
+        return S4_NO_MEMORY;
+    here->starts[here->n++] = at;
+    return S4_OK;
+}
+
+s4_status pieces_take(struct pieces_here *here, const char *bytes, size_t size)
+{
+    TRY(buffer_append(&here->bytes, bytes, size));
+    while (here->bytes.size - here->known >= sizeof(struct piece_head)) {
+        struct piece_head head = head_at(here, here->known);
+        size_t whole = sizeof head + align_up(head.size, 8);
+        if (head.size == 0 || head.zero != 0)
+            return S4_CORRUPT;
+        if (whole > here->bytes.size - here->known)
+            break;
+        TRY(note_start(here, here->known));
+        here->known += whole;
+    }
+    return S4_OK;
+}
+
+void pieces_drop(struct pieces_here *here)
+{
+    buffer_fini(&here->bytes);
+    mem_free(here->starts);
+    *here = (struct pieces_here){ 0 };
+}
+
+/* What follows the head of a stretch lies within `left` bytes, and its pieces are there. */
+static bool can_be(const struct pieces_here *here, const struct stretch_head *head, size_t left)
+{
+    if (head->kind == STRETCH_PIECES)
+        return head->size <= here->n && head->count <= here->n - head->size;
+    return head->kind == STRETCH_BYTES && head->size <= left && align_up(head->size, 8) <= left;
+}
+
+/* Calls put for each run of bytes. */
+static s4_status walk(const struct pieces_here *here, const struct buffer *whole,
+                      s4_status (*put)(void *user, const char *bytes, uint64_t size), void *user)
+{
+    for (size_t at = 0; at < whole->size;) {
+        struct stretch_head head;
+        if (whole->size - at < sizeof head)
+            return S4_CORRUPT;
+        memcpy(&head, whole->data + at, sizeof head);
+        at += sizeof head;
+        if (!can_be(here, &head, whole->size - at))
+            return S4_CORRUPT;
+        if (head.kind == STRETCH_BYTES) {
+            TRY(put(user, whole->data + at, head.size));
+            at += align_up(head.size, 8);
+            continue;
+        }
+        for (uint64_t i = head.size; i < head.size + head.count; i++)
+            TRY(put(user, here->bytes.data + here->starts[i] + sizeof(struct piece_head),
+                    head_at(here, here->starts[i]).size));
+    }
+    return S4_OK;
+}
+
+struct sum {
+    uint64_t bytes, max;
 };
 
-static s4_status find_starts(struct reading *r, const struct buffer *pieces)
+static s4_status add_up(void *user, const char *bytes, uint64_t size)
 {
-    for (size_t at = 0; at < pieces->size;) {
-        struct piece_head head;
-        if (pieces->size - at < sizeof head)
-            return S4_CORRUPT;
-        memcpy(&head, pieces->data + at, sizeof head);
-        if (head.size == 0 || head.zero != 0 ||
-            align_up(head.size, 8) > pieces->size - at - sizeof head)
-            return S4_CORRUPT;
-        void *array = r->starts;
-        bool grown = mem_grow(&array, &r->capacity, r->n + 1, sizeof *r->starts);
-        r->starts = array;
-        if (!grown)
-            return S4_NO_MEMORY;
-        r->starts[r->n++] = at;
-        at += sizeof head + align_up(head.size, 8);
-    }
-    return S4_OK;
-}
-
-static s4_status put(struct reading *r, const char *bytes, uint64_t size)
-{
-    if (size > r->max - (r->out->size - r->before))
+    struct sum *sum = user;
+    if (size > sum->max - sum->bytes)
         return S4_TOO_LARGE;
-    return buffer_append(r->out, bytes, size);
-}
-
-static s4_status read_pieces(struct reading *r, const struct stretch_head *head)
-{
-    if (head->size > r->n || head->count > r->n - head->size)
-        return S4_CORRUPT;
-    for (uint64_t i = head->size; i < head->size + head->count; i++) {
-        struct piece_head piece;
-        memcpy(&piece, r->pieces + r->starts[i], sizeof piece);
-        TRY(put(r, r->pieces + r->starts[i] + sizeof piece, piece.size));
-    }
+    sum->bytes += size;
     return S4_OK;
 }
 
-static s4_status read_whole(struct reading *r, const char *at, const char *end)
+static s4_status put_bytes(void *user, const char *bytes, uint64_t size)
 {
-    while (at < end) {
-        struct stretch_head head;
-        if ((size_t)(end - at) < sizeof head)
-            return S4_CORRUPT;
-        memcpy(&head, at, sizeof head);
-        at += sizeof head;
-        size_t left = (size_t)(end - at);
-        if (head.kind == STRETCH_PIECES) {
-            TRY(read_pieces(r, &head));
-        } else if (head.kind == STRETCH_BYTES && head.size <= left &&
-                   align_up(head.size, 8) <= left) {
-            TRY(put(r, at, head.size));
-            at += align_up(head.size, 8);
-        } else {
-            return S4_CORRUPT;
-        }
-    }
-    return S4_OK;
+    return buffer_append(user, bytes, size);
 }
 
-s4_status pieces_read(const struct buffer *pieces, const struct buffer *whole, uint64_t max,
+/* Its size is found first, so that memory is taken once. */
+static s4_status read_whole(const struct pieces_here *here, const struct buffer *whole,
+                            uint64_t max, struct buffer *out)
+{
+    struct sum sum = { .max = max };
+    size_t before = out->size;
+    TRY(walk(here, whole, add_up, &sum));
+    if (sum.bytes > 0 && !buffer_room(out, sum.bytes))
+        return S4_NO_MEMORY;
+    out->size = before;
+    return walk(here, whole, put_bytes, out);
+}
+
+s4_status pieces_read(const struct pieces_here *here, const struct buffer *whole, uint64_t max,
                       struct buffer *out, struct diag *diag)
 {
-    struct reading r = { .pieces = pieces->data, .max = max, .out = out, .before = out->size };
-    s4_status status = find_starts(&r, pieces);
-    if (status == S4_OK && whole->size > 0)
-        status = read_whole(&r, whole->data, whole->data + whole->size);
-    mem_free(r.starts);
+    s4_status status =
+        here->known == here->bytes.size ? read_whole(here, whole, max, out) : S4_CORRUPT;
     if (status == S4_OK)
         return S4_OK;
-    out->size = r.before;
     if (status == S4_TOO_LARGE)
         return diag_set(diag, status, "it is over %llu bytes", (unsigned long long)max);
     return diag_set(diag, status, "state in pieces: %s", s4_status_text(status));

@@ -30,9 +30,19 @@ s4_status pieces_offer(struct pieces *pieces, const char *bytes, size_t size,
 s4_status pieces_write(const struct pieces *pieces, const char *bytes, size_t size,
                        const struct cuts *cuts, struct buffer *out) MUST_USE;
 
-/* Appends to `out` what was the whole, of at most max bytes. Both are untrusted: S4_CORRUPT,
- * S4_TOO_LARGE. */
-s4_status pieces_read(const struct buffer *pieces, const struct buffer *whole, uint64_t max,
+/* The pieces at the other end. Zeroed in the beginning. */
+struct pieces_here {
+    struct buffer bytes; /* as they came */
+    size_t *starts;      /* owned: of each piece in them, by number */
+    size_t n, capacity;
+    size_t known; /* bytes of whole pieces */
+};
+/* The next bytes of them, cut anywhere; untrusted: S4_CORRUPT. */
+s4_status pieces_take(struct pieces_here *here, const char *bytes, size_t size) MUST_USE;
+void pieces_drop(struct pieces_here *here);
+/* Appends to `out` what was the whole, of at most max bytes; untrusted: S4_CORRUPT, S4_TOO_LARGE.
+ */
+s4_status pieces_read(const struct pieces_here *here, const struct buffer *whole, uint64_t max,
                       struct buffer *out, struct diag *diag) MUST_USE;
 
 #endif

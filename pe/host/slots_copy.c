@@ -12,6 +12,7 @@ struct slot_copy {
     struct message message;
     struct host_coming of;
     struct pieces *pieces;
+    size_t looked, size;   /* bytes of this look so far, of the last whole one */
     uint32_t place;        /* of the app that is looked at */
     struct host_look look; /* at its partition */
     struct buffer seen;    /* scratch: what one step has looked at */
@@ -44,6 +45,11 @@ void slot_copy_destroy(struct slot_copy *copy)
     buffer_fini(&copy->seen);
     cuts_fini(&copy->cuts);
     mem_free(copy);
+}
+
+size_t host_copy_size(const struct slot_copy *copy)
+{
+    return copy->size;
 }
 
 const struct pieces *host_copy_pieces(const struct slot_copy *copy)
@@ -91,8 +97,12 @@ static void copy_step(void *owner, struct message *message)
     if (status == S4_OK)
         status = offer(copy, &out);
     bool over = copy->place >= host_places(copy->of.engine);
-    if (over)
+    copy->looked += copy->seen.size;
+    if (over) {
+        copy->size = copy->looked;
+        copy->looked = 0;
         copy->place = 0;
+    }
     copy->done(copy->user, status, &out, over);
 }
 

@@ -98,6 +98,8 @@ static void save(void *owner, struct message *message)
     buffer_init(&out);
     const struct engine *engine = saving->of.engine;
     s4_status status = host_coming_is_over(&saving->of) ? S4_UNAVAILABLE : S4_OK;
+    if (saving->copy && buffer_room(&out, host_copy_size(saving->copy) + 64 * KIB))
+        buffer_clear(&out); /* there is room now */
     for (uint32_t i = 0; i < host_places(engine) && status == S4_OK; i++) {
         struct host_app *app = host_app_at(engine, i);
         struct host_partition *p = app ? host_partition_at(app, saving->of.slot) : NULL;

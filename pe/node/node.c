@@ -248,7 +248,6 @@ s4_status node_create(const struct node_options *options, struct node **node)
                                            .user = made };
     parcels_init(&made->out.held);
     parcels_init(&made->in.held);
-    buffer_init(&made->in.pieces);
     buffer_init(&made->in.state);
     buffer_init(&made->out.state);
     for (uint32_t i = 0; i < MAP_MEMBERS_MAX; i++)
@@ -331,7 +330,7 @@ void node_stop(struct node *node)
     buffer_fini(&node->out.state);
     node->out.copy = NULL;
     parcels_fini(&node->in.held);
-    buffer_fini(&node->in.pieces);
+    pieces_drop(&node->in.pieces);
     buffer_fini(&node->in.state);
     node->ferry = NULL; /* nobody is to be woken */
     node->failed = true;

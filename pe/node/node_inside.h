@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 
+#include "pe/host/pieces.h"
 #include "pe/host/slots.h"
 #include "pe/node/node.h"
 #include "pe/node/parcels.h"
@@ -91,7 +92,7 @@ struct move_in {
     uint64_t move;
     uint64_t generation; /* of the slot when the move was ordered */
     uint64_t bytes;      /* of all that has come */
-    struct buffer pieces;
+    struct pieces_here pieces;
     struct buffer state;
     struct parcels held; /* what it had sent: goes out again before it runs */
 };

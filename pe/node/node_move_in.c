@@ -3,7 +3,6 @@
  */
 #include "pe/node/node_inside.h"
 
-#include "pe/host/pieces.h"
 #include "runtime/base/mem.h"
 
 /* Why not: what another node sent may be in it. */
@@ -51,7 +50,7 @@ static s4_status put_together(struct node *node, struct diag *diag)
     buffer_init(&whole);
     s4_status status =
         pieces_read(&in->pieces, &in->state, node->options.move_bytes_max, &whole, diag);
-    buffer_fini(&in->pieces);
+    pieces_drop(&in->pieces);
     buffer_fini(&in->state);
     if (status == S4_OK)
         load(node, &whole);
@@ -92,7 +91,7 @@ static s4_status take_chunk(struct node *node, const struct move_chunk *chunk, c
     node->in.bytes += chunk->kind != CHUNK_END ? chunk->size : 0;
     switch (chunk->kind) {
     case CHUNK_PIECES:
-        return buffer_append(&node->in.pieces, bytes, chunk->size);
+        return pieces_take(&node->in.pieces, bytes, chunk->size);
     case CHUNK_STATE:
         return buffer_append(&node->in.state, bytes, chunk->size);
     case CHUNK_PARCEL:
@@ -137,7 +136,7 @@ void node_move_arrived(struct node *node, uint32_t from, struct block *block)
 
 void node_move_drop_in(struct node *node)
 {
-    buffer_fini(&node->in.pieces);
+    pieces_drop(&node->in.pieces);
     buffer_fini(&node->in.state);
     parcels_fini(&node->in.held);
     node->in.phase = IN_NONE;

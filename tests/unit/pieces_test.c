@@ -76,7 +76,17 @@ static s4_status read(const struct made *made, uint64_t max, struct buffer *out)
 {
     struct diag diag = { 0 };
     buffer_clear(out);
-    s4_status status = pieces_read(&made->ahead, &made->whole, max, out, &diag);
+    struct pieces_here here = { 0 };
+    s4_status status = S4_OK;
+    for (size_t at = 0, size = 1; at < made->ahead.size && status == S4_OK; at += size) {
+        size = size_min(size % 37 + 1, made->ahead.size - at); /* cut anywhere */
+        status = pieces_take(&here, made->ahead.data + at, size);
+    }
+    if (status == S4_OK)
+        status = pieces_read(&here, &made->whole, max, out, &diag);
+    else
+        diag_set(&diag, status, "refused");
+    pieces_drop(&here);
     ck_assert_int_eq(status == S4_OK, diag.text[0] == '\0');
     ck_assert(status == S4_OK || out->size == 0);
     return status;
