@@ -166,7 +166,6 @@ static void on_root(struct coord_zk *zk, const struct zk_call *call)
 {
     switch (zk_status(call->rc)) {
     case S4_OK:
-        zk->coord.why.code = S4_OK;
         become(zk, COORD_CONNECTED);
         break;
     case S4_NOT_FOUND:

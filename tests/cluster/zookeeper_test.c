@@ -1,11 +1,9 @@
 /* ZooKeeper as a coordination service: the contract that all keep, over a real server. */
 #include "tests/support/suite.h"
 
-#define THREADED /* the library's synchronous calls */
-#include <zookeeper/zookeeper.h>
-
 #include "tests/support/coord_check.h"
 #include "tests/support/driven.h"
+#include "tests/support/zoo_raw.h"
 
 static struct zoo zoo;
 
@@ -19,25 +17,6 @@ static void open_three(void)
 {
     zoo_open(&zoo, 3);
     coord_place_hosts = zoo.hosts;
-}
-
-/* The library's own calls: for what S4 never asks for. */
-static zhandle_t *raw;
-
-static void nothing(zhandle_t *handle, int type, int state, const char *path, void *user)
-{
-}
-
-static void raw_open(void)
-{
-    zoo_set_debug_level(ZOO_LOG_LEVEL_ERROR);
-    raw = zookeeper_init(zoo.hosts, nothing, 10000, NULL, NULL, 0);
-    ck_assert_ptr_nonnull(raw);
-}
-
-static void raw_close(void)
-{
-    ck_assert_int_eq(zookeeper_close(raw), ZOK);
 }
 
 static void close_zoo(void)
@@ -85,26 +64,16 @@ START_TEST(a_root_that_is_not_there_is_refused)
 }
 END_TEST
 
-static void set_acl(const char *path, int permissions)
-{
-    struct Id anyone = ZOO_ANYONE_ID_UNSAFE;
-    struct ACL acl = { .perms = permissions, .id = anyone };
-    struct ACL_vector list = { .count = 1, .data = &acl };
-    raw_open();
-    ck_assert_int_eq(zoo_create(raw, path, "", 0, &list, 0, NULL, 0), ZOK);
-    raw_close();
-}
-
 START_TEST(without_permission_it_is_refused_or_says_so)
 {
     struct coord_place place;
-    set_acl("/secret", ZOO_PERM_WRITE | ZOO_PERM_CREATE);
+    zoo_raw_create(zoo.hosts, "/secret", ZOO_RAW_WRITE | ZOO_RAW_CREATE);
     ck_assert_str_eq(refused("/secret", &place, S4_PERMISSION),
                      "/secret: no permission to read it; its ACL must allow this node to read, "
                      "write, create and delete");
     coord_place_close(&place);
 
-    set_acl("/readable", ZOO_PERM_READ);
+    zoo_raw_create(zoo.hosts, "/readable", ZOO_RAW_READ);
     coord_place_open_at(&place, "/readable");
     struct coord_client *client = coord_place_join(&place);
     ck_assert_int_eq(coord_place_get(client, "/", COORD_FRESH | COORD_WATCH, NULL), S4_OK);

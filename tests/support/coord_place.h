@@ -11,7 +11,7 @@ enum coord_place_kind { COORD_PLACE_SIM, COORD_PLACE_DIR, COORD_PLACE_ZK };
 
 /* ZK: where the servers are, set before a place is opened. Each place has a root of its own. */
 extern const char *coord_place_hosts;
-#define COORD_PLACE_SESSION_MS 1000 /* of ZK */
+#define COORD_PLACE_SESSION_MS 2000 /* of ZK */
 
 struct coord_client {
     struct coord_place *place;
