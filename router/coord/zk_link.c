@@ -69,7 +69,8 @@ static void on_session(zhandle_t *handle, int type, int state, const char *path,
     if (type != ZOO_SESSION_EVENT)
         return;
     pthread_mutex_lock(&link->lock);
-    link->handle = handle;
+    if (!link->handle)
+        link->handle = handle; /* once: the owner reads it without the lock */
     if (state == ZOO_CONNECTED_STATE) {
         link->client_id = zoo_client_id(handle)->client_id;
         link->session_ms = zoo_recv_timeout(handle);

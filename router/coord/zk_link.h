@@ -87,7 +87,7 @@ struct zk_link {
     struct zk_event *head;
     struct zk_event **tail;
     struct zk_event events[ZK_LINK_EVENTS];
-    zhandle_t *handle;
+    zhandle_t *handle; /* constant after the first ZK_UP */
     int64_t client_id;
     int session_ms;
     int refused_rc;
