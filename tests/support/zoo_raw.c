@@ -17,7 +17,7 @@ static void nothing(zhandle_t *handle, int type, int state, const char *path, vo
 
 static zhandle_t *open_handle(const char *hosts)
 {
-    zoo_set_debug_level(ZOO_LOG_LEVEL_ERROR);
+    zoo_set_debug_level((ZooLogLevel)0);
     zhandle_t *handle = zookeeper_init(hosts, nothing, SESSION_MS, NULL, NULL, 0);
     ck_assert_ptr_nonnull(handle);
     return handle;
