@@ -65,6 +65,7 @@ struct request {
     bool held_back;                /* waits: for memory (inject), for sources to end (drain), for
                                       what is asked of the app (undeploy) */
     bool gone;                     /* its peer cannot be reached */
+    uint64_t retry_us;             /* held back: not tried again before */
 
     /* Filled by an upcall or a job thread before it is done. */
     struct request *done_next;

@@ -66,6 +66,8 @@ s4_status fan_start(struct node *node, struct request *request)
     struct fan *fan = request->fan ? request->fan : mem_zalloc(sizeof *fan);
     if (!fan)
         return S4_NO_MEMORY;
+    if (!request->fan)
+        fan->began_us = clock_real.mono_us(&clock_real);
     request->fan = fan;
     drop_replies(fan);
     fan->map = map_dup(node->map);
@@ -87,6 +89,7 @@ s4_status fan_start(struct node *node, struct request *request)
 void fan_retry(struct node *node, struct request *request)
 {
     request->held_back = true;
+    request->retry_us = clock_real.mono_us(&clock_real) + NODE_RETRY_MS * 1000;
     node->n_held_back++;
 }
 
@@ -135,7 +138,8 @@ static bool may_pass(const struct node *node, const struct request *request, s4_
 /* Once more, if that may help; false: the request was answered. */
 static bool try_again(struct node *node, struct request *request, s4_status status)
 {
-    if (!may_pass(node, request, status) || ++request->fan->tries > FAN_TRIES_MAX)
+    uint64_t waited = clock_real.mono_us(&clock_real) - request->fan->began_us;
+    if (!may_pass(node, request, status) || waited > FAN_PATIENCE_US)
         return false;
     query_pins_destroy(request->got.pins);
     request->got.pins = NULL;

@@ -5,14 +5,14 @@
 
 #include "apps/s4/node.h"
 
-#define FAN_TRIES_MAX 200 /* while slots move, and nodes come and go */
+#define FAN_PATIENCE_US 5000000 /* while slots move, and nodes come and go */
 
 /* The answers, by member. */
 struct fan {
     S4__Control__Reply *replies[MAP_MEMBERS_MAX]; /* owned; NULL: none came */
     uint64_t asked;                               /* members, a bit each */
     uint32_t left;                                /* of them, and of this node's own part */
-    uint32_t tries;
+    uint64_t began_us;
     struct map *map;               /* by which they were asked; owned */
     char leader[MAP_NAME_MAX + 1]; /* "": unknown */
     /* Of a drain: what was counted in the round before. */

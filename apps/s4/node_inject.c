@@ -188,6 +188,7 @@ void node_inject_relayed(struct node *node, struct request *request,
         return;
     }
     if (is_passing(node, request, status)) {
+        request->retry_us = clock_real.mono_us(&clock_real) + NODE_RETRY_MS * 1000;
         hold_back(node, request);
         return;
     }

@@ -481,9 +481,10 @@ static void release(struct node *node, struct request *request)
 
 void node_try_again(struct node *node)
 {
+    uint64_t now = clock_real.mono_us(&clock_real);
     for (struct request *request = node->requests, *next; request; request = next) {
         next = request->next;
-        if (!request->held_back)
+        if (!request->held_back || now < request->retry_us)
             continue;
         switch (request->message->what_case) {
         case S4__CONTROL__REQUEST__WHAT_INJECT:
