@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -284,18 +285,21 @@ static long patience_ms(const struct node *node)
 static int run(struct node *node)
 {
     while (node->stop != NODE_ENDED) {
-        zmq_pollitem_t items[3 + MAP_MEMBERS_MAX] = {
+        zmq_pollitem_t items[4 + MAP_MEMBERS_MAX] = {
             { .socket = node->socket, .events = ZMQ_POLLIN },
             { .fd = node->wake, .events = ZMQ_POLLIN },
-            { .fd = node->signals, .events = ZMQ_POLLIN }
+            { .fd = node->signals, .events = ZMQ_POLLIN },
+            { .socket = node->monitor, .events = ZMQ_POLLIN }
         };
-        int n = 3 + (int)relay_sockets(node, items + 3);
+        int n = 4 + (int)relay_sockets(node, items + 4);
         int ready = zmq_poll(items, n, patience_ms(node));
         eventfd_t count;
         if (ready > 0 && items[1].revents)
             eventfd_read(node->wake, &count);
         if (ready > 0 && items[2].revents)
             take_signal(node);
+        if (ready > 0 && items[3].revents)
+            node_count_connections(node);
         if (ready > 0 && items[0].revents)
             take_messages(node);
         if (node->member)
@@ -433,6 +437,17 @@ static char **program_of(char **argv)
     return again;
 }
 
+/* As many descriptors as it may have: connections take them. */
+static void allow_files(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        log_write(&say_log, LOG_WARN, "cannot raise the number of files: %s", strerror(errno));
+}
+
 int command_node(int argc, char **argv)
 {
     static const struct argp_option options[] = {
@@ -488,6 +503,7 @@ int command_node(int argc, char **argv)
     node->listen = settings.listen;
     node->lock_fd = -1;
     crash_install();
+    allow_files();
     int code = node_place_take(node);
     if (code == EXIT_DONE)
         code = node_keys_open(node, settings.keys, settings.secret);

@@ -25,6 +25,7 @@
 #include "pe/host/engine.h"
 #include "router/client/control.h"
 #include "router/client/endpoint.h"
+#include "runtime/net/gate.h"
 #include "runtime/net/secure.h"
 
 #define NODE_REQUESTS_MAX  1024        /* under way, of all clients */
@@ -127,6 +128,8 @@ struct node {
     int lock_fd;
     void *context;
     void *socket;
+    void *monitor; /* of its connections */
+    struct gate gate;
     int wake;
     int signals;
     struct engine *engine;
@@ -167,6 +170,7 @@ int node_place_take(struct node *node) MUST_USE;
 int node_bind(struct node *node) MUST_USE;
 int node_ready(const struct node *node) MUST_USE; /* says so */
 void node_place_leave(struct node *node);
+void node_count_connections(struct node *node); /* the monitor has something */
 
 /* node_keys.c: reads the keys, if there are any; what is wrong is told. Exit code. */
 int node_keys_open(struct node *node, const char *dir, const char *secret) MUST_USE;

@@ -99,6 +99,38 @@ static int bind_to(struct node *node, const char *uri)
     return EXIT_FAILED;
 }
 
+/* Before the first bind. */
+static bool watch_connections(struct node *node)
+{
+    const int linger_ms = 0, unlimited = 0; /* a full queue would stop ZeroMQ's thread */
+    gate_init(&node->gate, 0);
+    node->monitor = zmq_socket(node->context, ZMQ_PAIR);
+    return node->monitor &&
+           zmq_setsockopt(node->monitor, ZMQ_LINGER, &linger_ms, sizeof linger_ms) == 0 &&
+           zmq_setsockopt(node->monitor, ZMQ_RCVHWM, &unlimited, sizeof unlimited) == 0 &&
+           zmq_socket_monitor(node->socket, "inproc://connections", GATE_EVENTS) == 0 &&
+           zmq_connect(node->monitor, "inproc://connections") == 0;
+}
+
+void node_count_connections(struct node *node)
+{
+    unsigned char bytes[6];
+    char address[ENDPOINT_TEXT_MAX];
+    uint64_t shut = node->gate.shut_ever;
+    while (zmq_recv(node->monitor, bytes, sizeof bytes, ZMQ_DONTWAIT) == sizeof bytes) {
+        uint16_t event;
+        int32_t value;
+        int size = zmq_recv(node->monitor, address, sizeof address - 1, ZMQ_DONTWAIT);
+        memcpy(&event, bytes, sizeof event);
+        memcpy(&value, bytes + 2, sizeof value);
+        address[size < 0 ? 0 : size_min((size_t)size, sizeof address - 1)] = '\0';
+        gate_note(&node->gate, event, value, address);
+    }
+    if (node->gate.shut_ever != shut)
+        alarms_raise(&node->alarms, "clients",
+                     "there are as many connections as may be; nobody is let in until some left");
+}
+
 /* What is bound after it needs no key. */
 static int bind_tcp(struct node *node)
 {
@@ -124,7 +156,7 @@ int node_bind(struct node *node)
     const int64_t largest = (int64_t)CONTROL_MESSAGE_MAX;
     node->context = zmq_ctx_new();
     node->socket = node->context ? zmq_socket(node->context, ZMQ_ROUTER) : NULL;
-    if (!node->socket) {
+    if (!node->socket || !watch_connections(node)) {
         say_error("cannot make a socket: %s", zmq_strerror(errno));
         return EXIT_FAILED;
     }
@@ -167,6 +199,10 @@ static void leave_dir(struct node *node)
 
 void node_place_leave(struct node *node)
 {
+    if (node->monitor) {
+        zmq_socket_monitor(node->socket, NULL, 0);
+        zmq_close(node->monitor);
+    }
     if (node->socket)
         zmq_close(node->socket);
     zap_stop(node->zap);

@@ -144,6 +144,7 @@ static s4_status ztransport_bind(struct transport *transport, const char *addres
     size_t size = sizeof transport->address;
     CHECK(!zmq->router);
     TRY(address_read(address, ADDRESS_LISTEN, zmq->options.ring, &read, diag));
+    gate_init(&zmq->gate, 0);
     zmq->router = zmq_socket(zmq->context, ZMQ_ROUTER);
     if (!zmq->router)
         return zmq_diag(diag, "bind", address);

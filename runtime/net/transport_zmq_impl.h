@@ -4,6 +4,7 @@
 #ifndef RUNTIME_NET_TRANSPORT_ZMQ_IMPL_H
 #define RUNTIME_NET_TRANSPORT_ZMQ_IMPL_H
 
+#include "runtime/net/gate.h"
 #include "runtime/net/secure.h"
 #include "runtime/net/transport_zmq.h"
 
@@ -47,6 +48,7 @@ struct transport_zmq {
     void *context;
     void *router; /* NULL: not bound */
     void *router_monitor;
+    struct gate gate; /* of who connects to it */
     struct zwatch router_watch, router_monitor_watch;
     struct zpeer **peers; /* owned; by slot, NULL: free */
     size_t count, capacity;

@@ -18,7 +18,7 @@
     (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED |                     \
      ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | \
      ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
-#define ROUTER_EVENTS (ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED)
+#define ROUTER_EVENTS GATE_EVENTS
 #define FD_MAX        (1 << 20)
 
 s4_status zmonitor_open(struct transport_zmq *zmq, void *socket, void **monitor,
@@ -30,9 +30,10 @@ s4_status zmonitor_open(struct transport_zmq *zmq, void *socket, void **monitor,
     int events = socket == zmq->router ? ROUTER_EVENTS : DEALER_EVENTS;
     if (zmq_socket_monitor(socket, name, events) != 0)
         return S4_IO;
-    int linger = 0;
+    int linger = 0, unlimited = 0; /* a full queue would stop ZeroMQ's thread */
     void *pair = zmq_socket(zmq->context, ZMQ_PAIR);
     if (!pair || zmq_setsockopt(pair, ZMQ_LINGER, &linger, sizeof linger) != 0 ||
+        zmq_setsockopt(pair, ZMQ_RCVHWM, &unlimited, sizeof unlimited) != 0 ||
         zmq_connect(pair, name) != 0 || zwatch_open(zmq, pair, watch) != S4_OK) {
         if (pair)
             zmq_close(pair);
@@ -54,15 +55,18 @@ void zmonitor_close(struct transport_zmq *zmq, void *socket, void *monitor)
 }
 
 /* One event: two frames, number and value, then an address. False: there is none. */
-static bool read_event(void *monitor, uint16_t *event, int32_t *value)
+static bool read_event(void *monitor, uint16_t *event, int32_t *value,
+                       char address[TRANSPORT_ADDRESS_MAX])
 {
     unsigned char bytes[6];
-    char address[TRANSPORT_ADDRESS_MAX];
     if (zmq_recv(monitor, bytes, sizeof bytes, ZMQ_DONTWAIT) != sizeof bytes)
         return false;
     memcpy(event, bytes, sizeof *event);
     memcpy(value, bytes + 2, sizeof *value);
-    return zmq_recv(monitor, address, sizeof address, ZMQ_DONTWAIT) >= 0;
+    int size = zmq_recv(monitor, address, TRANSPORT_ADDRESS_MAX - 1, ZMQ_DONTWAIT);
+    if (size >= 0)
+        address[size_min((size_t)size, TRANSPORT_ADDRESS_MAX - 1)] = '\0';
+    return size >= 0;
 }
 
 static void set_alive(struct transport_zmq *zmq, int fd, bool alive)
@@ -104,8 +108,12 @@ void zmonitor_read_router(struct transport_zmq *zmq)
 {
     uint16_t event;
     int32_t fd;
+    char address[TRANSPORT_ADDRESS_MAX];
     zmq->router_monitor_watch.ready = false;
-    while (zmq->router_monitor && read_event(zmq->router_monitor, &event, &fd)) {
+    while (zmq->router_monitor && read_event(zmq->router_monitor, &event, &fd, address)) {
+        gate_note(&zmq->gate, event, fd, address);
+        if (event == ZMQ_EVENT_LISTENING)
+            continue;
         set_alive(zmq, fd, event == ZMQ_EVENT_ACCEPTED);
         zmq->router_watch.ready |= event == ZMQ_EVENT_DISCONNECTED; /* to be read to its end */
         for (size_t i = 0; i < zmq->count && event == ZMQ_EVENT_DISCONNECTED; i++) {
@@ -120,11 +128,12 @@ static size_t read_dealer(struct transport_zmq *zmq, struct zpeer *peer)
 {
     uint16_t event;
     int32_t value;
+    char address[TRANSPORT_ADDRESS_MAX];
     size_t events = 0;
     if (!peer->monitor_watch.ready)
         return 0;
     peer->monitor_watch.ready = false;
-    while (peer->monitor && read_event(peer->monitor, &event, &value)) {
+    while (peer->monitor && read_event(peer->monitor, &event, &value, address)) {
         if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED && peer->state == ZPEER_CONNECTING) {
             peer->state = ZPEER_UP;
             peer->watch.ready = true;

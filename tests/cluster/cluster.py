@@ -152,12 +152,12 @@ def until(what, condition):
 class Node:
     """A node in a directory of its own."""
 
-    def __init__(self, *args, directory=None):
+    def __init__(self, *args, directory=None, preexec=None):
         self.dir = directory or tempfile.mkdtemp(prefix="node-", dir=PLACE)
         self.err = tempfile.TemporaryFile()
         self.process = subprocess.Popen([S4, "node", "--dir", self.dir, *map(str, args)],
                                         stdout=subprocess.PIPE, stderr=self.err,
-                                        env=environment(), cwd=PLACE)
+                                        env=environment(), cwd=PLACE, preexec_fn=preexec)
         NODES.append(self)
         self.ready = self.read_ready()
 
