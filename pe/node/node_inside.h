@@ -13,7 +13,8 @@
 
 #define NODE_MOVE_LANE   UINT32_MAX /* of every node: what a slot's state travels on */
 #define NODE_COPY_PASSES 4          /* looks at a slot that runs, at most, before it is frozen */
-#define NODE_COPY_LITTLE 4          /* or when a look found no more steps than these to be new */
+#define NODE_MOVE_UNSENT (ENGINE_REMOTE_WAITING / 2) /* blocks that wait, before a move does */
+#define NODE_COPY_LITTLE 4 /* or when a look found no more steps than these to be new */
 
 /* A frame that came and waits until the map that its sender had is here, too. */
 struct late_frame {

@@ -92,7 +92,6 @@ static void copy_begin(struct node *node)
         return;
     }
     out->phase = OUT_COPYING;
-    copy_on(node);
 }
 
 /* Looking costs, too, where nothing has changed. */
@@ -260,6 +259,12 @@ static void watch(struct node *node)
               out->slot, (unsigned long long)(us / 1000), node->map->members[out->target].name);
 }
 
+/* Else what is sent would pile up, where the other node or the network is slower. */
+static bool has_room(const struct node *node)
+{
+    return node->ferry->ops->unsent(node->ferry) < NODE_MOVE_UNSENT;
+}
+
 bool node_move_step(struct node *node)
 {
     struct move_out *out = &node->out;
@@ -268,12 +273,13 @@ bool node_move_step(struct node *node)
         copy_begin(node);
         return true;
     }
-    if (out->phase == OUT_COPYING && out->copy && node_now_us(node) >= out->next_us) {
+    bool copies = out->phase == OUT_COPYING && out->copy && node_now_us(node) >= out->next_us;
+    if ((!copies && out->phase != OUT_SENDING) || !has_room(node))
+        return false;
+    if (copies) {
         copy_on(node);
         return true;
     }
-    if (out->phase != OUT_SENDING)
-        return false;
     s4_status status = send_on(node);
     if (status != S4_OK)
         give_up(node, OUT_SENT, status);

@@ -20,7 +20,7 @@ static struct {
     struct ferry ferry; /* first */
     s4_status sending;  /* what send answers */
     bool kept;          /* what is sent stays in `frames` */
-    uint32_t sent, refused, n_frames;
+    uint32_t sent, refused, n_frames, unsent;
     struct ferry_frame frames[64];
 } played;
 static struct rig rig;
@@ -72,7 +72,7 @@ static void ferry_refuse(struct ferry *ferry, uint32_t from, const struct diag *
 
 static uint32_t ferry_unsent(struct ferry *ferry)
 {
-    return 0;
+    return played.unsent;
 }
 
 static void ferry_wake(struct ferry *ferry)
@@ -265,6 +265,35 @@ START_TEST(a_slot_that_stands_still_too_long_is_told_of)
 }
 END_TEST
 
+/* Neither copies nor the state pile up where the other node or the network is slower. */
+START_TEST(a_slot_leaves_as_fast_as_frames_do)
+{
+    start(false);
+    rig_feed(&rig, "ticks", events);
+    settle();
+    played.unsent = NODE_MOVE_UNSENT;
+    order_move(1, 0, 1);
+    settle();
+    ck_assert_uint_eq(played.sent, 0);
+    ck_assert(!engine_slot_is_held(rig.engine, 1));
+    played.unsent = NODE_MOVE_UNSENT - 1;
+    while (!engine_slot_is_held(rig.engine, 1)) {
+        rig_settle(&rig);
+        node_step(node);
+    }
+    uint32_t copied = played.sent;
+    ck_assert_uint_gt(copied, 0);
+    played.unsent = NODE_MOVE_UNSENT;
+    settle();
+    ck_assert_uint_eq(played.sent, copied);
+    played.unsent = 0;
+    settle();
+    ck_assert_uint_gt(played.sent, copied);
+    ck_assert_int_eq(node->out.phase, OUT_SENT);
+    stop();
+}
+END_TEST
+
 /* ---- a slot that comes ------------------------------------------------------------------------
  */
 
@@ -396,6 +425,7 @@ Suite *suite_build(void)
     suite_add(suite, "limit", a_slot_that_comes_has_a_limit, 20);
     suite_add(suite, "refused", what_cannot_come_is_refused, 20);
     suite_add(suite, "memory", records_that_cannot_be_kept_are_let_go_of, 20);
+    suite_add(suite, "pace", a_slot_leaves_as_fast_as_frames_do, 20);
     suite_add(suite, "frozen", a_slot_that_stands_still_too_long_is_told_of, 20);
     return suite;
 }
