@@ -3,111 +3,12 @@
  */
 #include "tests/support/suite.h"
 
-#include <s4/s4.h>
-#include <stdio.h>
-
 #include "pe/host/host.h"
 #include "pe/host/slots.h"
 #include "runtime/base/mem.h"
 #include "tests/support/protos/model.pb-c.h"
 #include "tests/support/rig.h"
-
-enum { KIND_PLAIN = 0, KIND_FAIL, KIND_MANY, KIND_BIG, KIND_TIMER };
-
-/* ---- who is heard: a keyed instance tells `said` what it got ----------------------------------
- */
-
-S4_STREAM(told, Model__Tick, model__tick);
-S4_STREAM(said, Model__Tick, model__tick, .internal = true);
-S4_STREAM(numbers, Model__Answer, model__answer);
-
-struct speaker {
-    int64_t n;
-};
-
-static s4_status say(s4_ctx *ctx, const char *user, int64_t n)
-{
-    Model__Tick tick = MODEL__TICK__INIT;
-    tick.user = (char *)(uintptr_t)user;
-    tick.has_n = 1;
-    tick.n = n;
-    return s4_emit(ctx, &said, &tick);
-}
-
-static s4_status on_told(s4_ctx *ctx, struct speaker *self, const Model__Tick *tick)
-{
-    s4_status status = S4_OK;
-    static char big[RECORD_MAX - 4096];
-    switch (tick->kind) {
-    case KIND_FAIL:
-        (void)!say(ctx, "failed", 1);
-        return s4_fail(ctx, S4_FAILED, "told to fail");
-    case KIND_MANY:
-        for (int64_t i = 0; i < tick->n && status == S4_OK; i++)
-            status = say(ctx, tick->user, i);
-        return status;
-    case KIND_BIG:
-        memset(big, 'x', sizeof big - 1);
-        return say(ctx, big, 1);
-    case KIND_TIMER:
-        return s4_timer_set(ctx, 1, (uint64_t)tick->n);
-    default:
-        return say(ctx, tick->user, ++self->n);
-    }
-}
-
-static s4_status speaker_timer(s4_ctx *ctx, struct speaker *self, uint64_t id)
-{
-    return say(ctx, "timer", 1);
-}
-
-S4_CLASS(speaker, struct speaker, S4_FLAT, .timer = speaker_timer);
-S4_PROTOTYPE(speakers, speaker, S4_ON(speaker, on_told, told, "user"));
-S4_APP(speaks, S4_STREAMS(&told.base, &said.base, &numbers.base), S4_PROTOTYPES(&speakers));
-
-/* ---- who hears: counts per user, and checks their order ---------------------------------------
- */
-
-S4_STREAM(heard, Model__Tick, model__tick);
-S4_TABLE(sums, Model__Row, model__row, "key");
-
-struct hearer {
-    int64_t events;
-    uint64_t n; /* damaged events may hold anything */
-};
-
-static s4_status on_heard(s4_ctx *ctx, struct hearer *self, const Model__Tick *tick)
-{
-    self->events++;
-    self->n += (uint64_t)tick->n;
-    Model__Row row = MODEL__ROW__INIT;
-    row.key = tick->user;
-    row.has_n = 1;
-    row.n = (int64_t)self->n;
-    char note[32];
-    snprintf(note, sizeof note, "%lld events", (long long)self->events);
-    row.note = note;
-    return s4_publish(ctx, &sums, &row);
-}
-
-S4_CLASS(hearer, struct hearer, S4_FLAT);
-S4_PROTOTYPE(hearers, hearer, S4_ON(hearer, on_heard, heard, "user"));
-
-static const s4_app *hears(void)
-{
-    static const s4_stream *const streams[] = { &heard.base };
-    static const s4_prototype *const prototypes[] = { &hearers };
-    static const s4_output *const outputs[] = { &sums.base };
-    static s4_app app;
-    app = s4_plugin;
-    app.streams = streams;
-    app.n_streams = 1;
-    app.prototypes = prototypes;
-    app.n_prototypes = 1;
-    app.outputs = outputs;
-    app.n_outputs = 1;
-    return &app;
-}
+#include "tests/support/streams_app.h"
 
 #define FROM(name, from) "app: " name "\nversion: 1.0.0\nstreams:\n  heard: {from: " from "}\n"
 
@@ -125,9 +26,9 @@ static void start(uint32_t workers)
 static void deploy_hearer(void)
 {
     struct diag diag = { 0 };
-    ck_assert_msg(
-        rig_try_other(&rig, hears(), "hears", FROM("hears", "speaks.said"), &other, &diag) == S4_OK,
-        "%s", diag.text);
+    ck_assert_msg(rig_try_other(&rig, streams_app_hears(), "hears", FROM("hears", "speaks.said"),
+                                &other, &diag) == S4_OK,
+                  "%s", diag.text);
 }
 
 static void stop(void)
@@ -251,12 +152,13 @@ START_TEST(what_comes_in_is_heard_too)
     struct diag diag = { 0 };
     struct rig_other further;
     start(2);
-    ck_assert_int_eq(
-        rig_try_other(&rig, hears(), "hears", FROM("hears", "speaks.told"), &other, &diag), S4_OK);
+    ck_assert_int_eq(rig_try_other(&rig, streams_app_hears(), "hears", FROM("hears", "speaks.told"),
+                                   &other, &diag),
+                     S4_OK);
     /* It hears what `hears` hears. */
-    ck_assert_int_eq(
-        rig_try_other(&rig, hears(), "further", FROM("further", "hears.heard"), &further, &diag),
-        S4_OK);
+    ck_assert_int_eq(rig_try_other(&rig, streams_app_hears(), "further",
+                                   FROM("further", "hears.heard"), &further, &diag),
+                     S4_OK);
     rig_feed(&rig, "told", "{\"user\":\"a\",\"n\":1}\n{\"user\":\"b\",\"n\":2}\n");
     ck_assert_int_eq(
         rig_inject(&rig, "told", 7, 1, "{\"user\":\"a\",\"n\":10}\n", INJECTION_APPLIED), S4_OK);
@@ -288,7 +190,7 @@ static char *rows_with(uint32_t workers, bool threads)
     deploy_hearer();
     for (int i = 0; i < 3000; i++)
         ck_assert_int_eq(buffer_printf(&lines, "{\"user\":\"u%d\",\"kind\":%d,\"n\":%d}\n",
-                                       i * i % 97, i % 7 == 0 ? KIND_MANY : KIND_PLAIN, i % 5),
+                                       i * i % 97, i % 7 == 0 ? TOLD_MANY : TOLD_PLAIN, i % 5),
                          S4_OK);
     rig_feed(&rig, "told", buffer_text(&lines));
     struct rig it = rig;
@@ -380,7 +282,7 @@ static void refused(const char *name, const char *from, s4_status status, const 
     struct rig_other *it = &kept[n++];
     snprintf(manifest, sizeof manifest, "app: %s\nversion: 1.0.0\nstreams:\n  heard: {from: %s}\n",
              name, from);
-    ck_assert_int_eq(rig_try_other(&rig, hears(), name, manifest, it, &diag), status);
+    ck_assert_int_eq(rig_try_other(&rig, streams_app_hears(), name, manifest, it, &diag), status);
     CONTAINS(diag.text, why);
     rig_other_fini(it);
 }
@@ -397,9 +299,9 @@ START_TEST(what_does_not_go_together_is_refused)
             "app \"speaks\" has no stream \"sait\"; did you mean \"said\"?");
     /* The other way round: who is heard comes second. */
     ck_assert_int_eq(engine_undeploy(rig.engine, "speaks", &dropped, &diag), S4_OK);
-    ck_assert_int_eq(
-        rig_try_other(&rig, hears(), "hears", FROM("hears", "speaks.numbers"), &other, &diag),
-        S4_OK);
+    ck_assert_int_eq(rig_try_other(&rig, streams_app_hears(), "hears",
+                                   FROM("hears", "speaks.numbers"), &other, &diag),
+                     S4_OK);
     ck_assert_int_eq(engine_deploy(rig.engine, rig.bundle, rig.plugin, &diag), S4_TYPE);
     CONTAINS(diag.text, "is of type model.Tick, and speaks.numbers, which it is from, of "
                         "model.Answer");
@@ -423,7 +325,7 @@ START_TEST(types_are_compared_by_their_attributes)
     memcpy(fields, type.fields, type.n_fields * sizeof fields[0]);
     fields[0].name = "usfr"; /* of a name that stands in the same place */
     type.fields = fields;
-    odd = heard.base;
+    odd = *streams_app_hears()->streams[0];
     odd.name = "odd";
     odd.type = &type;
     /* One app has one type of a name, so the stream that is heard has the other one. */
@@ -433,8 +335,9 @@ START_TEST(types_are_compared_by_their_attributes)
     speaks.n_streams = 1;
     speaks.n_prototypes = 0;
     rig_start(&rig, &(struct rig_options){ .app = &speaks });
-    ck_assert_int_eq(
-        rig_try_other(&rig, hears(), "hears", FROM("hears", "speaks.odd"), &other, &diag), S4_TYPE);
+    ck_assert_int_eq(rig_try_other(&rig, streams_app_hears(), "hears", FROM("hears", "speaks.odd"),
+                                   &other, &diag),
+                     S4_TYPE);
     CONTAINS(diag.text, "of type model.Tick, and speaks.odd, which it is from, of model.Tick, with "
                         "other attributes");
     stop();
