@@ -10,9 +10,10 @@ struct rates {
     uint64_t now_us;
 };
 
-/* How much one of the app's counters rose per second. False: the app is new, or it was replaced. */
-bool rates_of(const struct rates *rates, const s4_app_status *app, const char *counter,
-              double *per_second);
+/* How much one of the app's counters rose per second; in a cluster on all nodes that both statuses
+ * have, together. False: the app is new, or it was replaced, or what counted went to a new node. */
+bool rates_of(const struct rates *rates, const s4_node_status *now, const char *app,
+              const char *counter, double *per_second);
 /* The next ones count from this status, which is taken. */
 void rates_next(struct rates *rates, s4_node_status *node);
 void rates_fini(struct rates *rates);

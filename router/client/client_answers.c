@@ -1,4 +1,4 @@
-/* Calls with one answer: applications, queries, status. Each packs a request, waits, and turns the
+/* Calls with one answer: applications, queries. Each packs a request, waits, and turns the
  * reply into what the header promises. */
 #include "router/client/client_internal.h"
 
@@ -7,14 +7,6 @@
 struct s4_rows {
     S4__Control__Reply *reply; /* owned; holds all texts */
     bool answer;               /* one row: an instance's answer */
-};
-
-struct status_owned {
-    s4_node_status status; /* first, so that its address is this one's */
-    S4__Control__Reply *reply;
-    s4_app_status *apps;
-    s4_prototype_status *prototypes; /* of all apps */
-    s4_counter *counters;            /* of everything */
 };
 
 /* protobuf-c's structs have no const; packing only reads. */
@@ -302,114 +294,4 @@ uint64_t s4_rows_fresh(const s4_rows *rows, size_t index)
 {
     CHECK(index < s4_rows_partitions(rows));
     return rows->reply->rows->fresh_us[index];
-}
-
-/* ---- status -------------------------------------------------------------------------------- */
-
-static size_t prototypes_of(const S4__Control__Status *node)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < node->n_apps; i++)
-        n += node->apps[i]->n_prototypes;
-    return n;
-}
-
-static size_t counters_of(const S4__Control__Status *node)
-{
-    size_t n = node->n_counters;
-    for (size_t i = 0; i < node->n_apps; i++) {
-        const S4__Control__AppStatus *app = node->apps[i];
-        n += app->n_counters;
-        for (size_t j = 0; j < app->n_prototypes; j++)
-            n += app->prototypes[j]->n_counters;
-    }
-    return n;
-}
-
-/* Copies counters to *to, which moves on; answers where they begin. */
-static const s4_counter *copy_counters(S4__Control__Counter *const *from, size_t n, s4_counter **to)
-{
-    const s4_counter *first = *to;
-    for (size_t i = 0; i < n; i++)
-        *(*to)++ = (s4_counter){ .name = from[i]->name, .value = from[i]->value };
-    return first;
-}
-
-static void fill_status(struct status_owned *owned)
-{
-    const S4__Control__Status *node = owned->reply->node;
-    s4_counter *counters = owned->counters;
-    s4_prototype_status *prototypes = owned->prototypes;
-    owned->status = (s4_node_status){
-        .release = node->release,
-        .pid = node->pid,
-        .n_counters = node->n_counters,
-        .counters = copy_counters(node->counters, node->n_counters, &counters),
-        .n_apps = node->n_apps,
-        .apps = owned->apps,
-        .n_alarms = node->n_alarms,
-        .alarms = (const char *const *)node->alarms,
-    };
-    for (size_t i = 0; i < node->n_apps; i++) {
-        const S4__Control__AppStatus *app = node->apps[i];
-        owned->apps[i] = (s4_app_status){
-            .name = app->app,
-            .version = app->version,
-            .build_id = app->build_id,
-            .paused = app->paused,
-            .n_counters = app->n_counters,
-            .counters = copy_counters(app->counters, app->n_counters, &counters),
-            .n_prototypes = app->n_prototypes,
-            .prototypes = prototypes,
-        };
-        for (size_t j = 0; j < app->n_prototypes; j++) {
-            const S4__Control__PrototypeStatus *one = app->prototypes[j];
-            *prototypes++ = (s4_prototype_status){
-                .name = one->prototype,
-                .n_counters = one->n_counters,
-                .counters = copy_counters(one->counters, one->n_counters, &counters),
-            };
-        }
-    }
-}
-
-static void destroy_status(struct status_owned *owned)
-{
-    control_reply_destroy(owned->reply);
-    mem_free(owned->apps);
-    mem_free(owned->prototypes);
-    mem_free(owned->counters);
-    mem_free(owned);
-}
-
-s4_status s4_client_status(s4_client *client, s4_node_status **status)
-{
-    S4__Control__GetStatus get = S4__CONTROL__GET_STATUS__INIT;
-    S4__Control__Request request = S4__CONTROL__REQUEST__INIT;
-    request.what_case = S4__CONTROL__REQUEST__WHAT_GET_STATUS;
-    request.get_status = &get;
-    S4__Control__Reply *reply;
-    TRY(client_call(client, &request, S4__CONTROL__REPLY__WHAT_NODE, &reply));
-    struct status_owned *owned = mem_zalloc(sizeof *owned);
-    if (!owned) {
-        control_reply_destroy(reply);
-        return diag_set(&client->diag, S4_NO_MEMORY, "out of memory");
-    }
-    owned->reply = reply;
-    owned->apps = mem_calloc(reply->node->n_apps + 1, sizeof *owned->apps);
-    owned->prototypes = mem_calloc(prototypes_of(reply->node) + 1, sizeof *owned->prototypes);
-    owned->counters = mem_calloc(counters_of(reply->node) + 1, sizeof *owned->counters);
-    if (!owned->apps || !owned->prototypes || !owned->counters) {
-        destroy_status(owned);
-        return diag_set(&client->diag, S4_NO_MEMORY, "out of memory");
-    }
-    fill_status(owned);
-    *status = &owned->status;
-    return S4_OK;
-}
-
-void s4_node_status_destroy(s4_node_status *status)
-{
-    if (status)
-        destroy_status(CONTAINER_OF(status, struct status_owned, status));
 }

@@ -285,6 +285,44 @@ typedef struct s4_app_status {
     const s4_prototype_status *prototypes;
 } s4_app_status;
 
+/* A node of a cluster, as the map has it that the asked node has. */
+typedef struct s4_member {
+    const char *name;
+    const char *state;   /* "active", "joining", "standby", "draining", "cannot load" */
+    const char *why;     /* what keeps it from having slots; "" */
+    const char *clients; /* where clients reach it */
+    const char *release;
+    uint32_t workers;
+    uint32_t slots;                      /* that it owns */
+    const struct s4_node_status *status; /* without `cluster`; NULL: it did not answer */
+} s4_member;
+
+/* A bundle that the cluster runs, checks, or refused. */
+typedef struct s4_cluster_app {
+    const char *name;
+    const char *version;
+    const char *build_id;
+    const char *phase; /* "running", "checked now", "refused" */
+    const char *why;   /* it was refused; "" */
+} s4_cluster_app;
+
+#define S4_NO_MEMBER UINT32_MAX
+#define S4_NO_SLOT   UINT32_MAX
+
+typedef struct s4_cluster_status {
+    const char *name;
+    const char *self;   /* the asked node */
+    const char *leader; /* "": it is not known who leads */
+    uint64_t version;   /* of the map; rises by one with each change */
+    size_t n_members;
+    const s4_member *members;
+    size_t n_slots;
+    const uint32_t *owners; /* of each slot: which of `members`; S4_NO_MEMBER */
+    uint32_t moving;        /* the slot that moves now; S4_NO_SLOT */
+    size_t n_apps;
+    const s4_cluster_app *apps;
+} s4_cluster_status;
+
 typedef struct s4_node_status {
     const char *release;
     uint64_t pid;
@@ -294,9 +332,11 @@ typedef struct s4_node_status {
     const s4_app_status *apps;
     size_t n_alarms; /* the latest, oldest first */
     const char *const *alarms;
+    const s4_cluster_status *cluster; /* of a node that belongs to one; else NULL */
 } s4_node_status;
 
-/* One piece of memory, the caller's to destroy. */
+/* What the node does; in a cluster also what the others do, which it asks: `cluster`. The caller's
+ * to destroy. */
 S4_CLIENT_USE s4_status s4_client_status(s4_client *client, s4_node_status **status);
 S4_CLIENT_API void s4_node_status_destroy(s4_node_status *status); /* NULL is fine */
 
