@@ -35,9 +35,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             command_usage(state, "'%s' is too much", arg);
         return 0;
     case ARGP_KEY_END:
-        if (!command->what || strcmp(command->what, "create") != 0)
-            command_usage(state, "'%s' is nothing that it does; wanted create",
-                          command->what ? command->what : "");
+        if (!command->what)
+            command_usage(state, "it takes what to do, and the cluster's name: create NAME");
+        if (strcmp(command->what, "create") != 0)
+            command_usage(state, "'%s' is nothing that it does; wanted create", command->what);
         if (!command->name)
             command_usage(state, "it takes the name of the new cluster");
         if (!map_name_valid(command->name))
@@ -131,8 +132,7 @@ static int run(struct cluster_command *command)
         say_printf("cluster %s with %u slots\n", command->name, command->slots);
         return EXIT_DONE;
     }
-    say_error("%s: %s", command->name,
-              command->why.text[0] ? command->why.text : s4_status_text(status));
+    say_error("%s", command->why.text[0] ? command->why.text : s4_status_text(status));
     return exit_of(status);
 }
 

@@ -418,6 +418,8 @@ static int serve(struct node *node)
         if (code == EXIT_DONE)
             code = run(node);
         end(node);
+    } else {
+        cluster_node_stop(node); /* it never was a member */
     }
     cluster_node_release(node);
     engine_destroy(node->engine);
