@@ -171,7 +171,7 @@ bool fan_is_whole(const struct request *request)
                         fan->map->n_slots, seen);
     bool one_key = request->message->query->key != NULL;
     for (uint32_t slot = 0; slot < fan->map->n_slots; slot++)
-        if (seen[slot] > 1 || (seen[slot] == 0 && !one_key))
+        if (seen[slot] > 1 || (seen[slot] == 0 && (!one_key || slot == pins->home)))
             return false;
     return true;
 }
@@ -199,24 +199,32 @@ static void end_query(struct node *node, struct request *request)
     }
 }
 
-/* Whoever has the instance answers. */
+/* What the owner said, who has the instance or knows that there is none. NULL: nobody owns the slot
+ * just now. A node that does not have the app yet may say that there is none, too. */
+static S4__Control__Reply **find_answer(struct fan *fan)
+{
+    S4__Control__Reply **found = NULL;
+    for (uint32_t i = 0; i < MAP_MEMBERS_MAX; i++)
+        if (fan->replies[i] && !is_passing((s4_status)fan->replies[i]->status) &&
+            (!found || fan->replies[i]->status == S4_OK))
+            found = &fan->replies[i];
+    return found;
+}
+
+/* Whoever owns the key's slot answers; the others say that they do not. */
 static void end_ask(struct node *node, struct request *request)
 {
-    struct fan *fan = request->fan;
-    bool passing = is_passing(request->status);
-    for (uint32_t i = 0; i < MAP_MEMBERS_MAX && !request->packed; i++) {
-        S4__Control__Reply *reply = fan->replies[i];
-        if (reply && reply->status == S4_OK) {
-            fan->replies[i] = NULL;
-            request_reply(request, reply);
-            control_reply_destroy(reply);
-            return;
-        }
-        passing |= (fan->asked & BIT(i)) && (!reply || is_passing((s4_status)reply->status));
-    }
-    if (!request->packed && passing && try_again(node, request, S4_UNAVAILABLE))
+    S4__Control__Reply **answer = find_answer(request->fan);
+    bool own = request->packed || !is_passing(request->status);
+    if (own || !answer) {
+        if (own || !try_again(node, request, S4_UNAVAILABLE))
+            request_send(request);
         return;
-    request_send(request);
+    }
+    S4__Control__Reply *reply = *answer;
+    *answer = NULL;
+    request_reply(request, reply);
+    control_reply_destroy(reply);
 }
 
 static void end_count(struct node *node, struct request *request)

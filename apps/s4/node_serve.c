@@ -339,11 +339,17 @@ static void serve_ask(struct node *node, struct request *request)
 {
     const S4__Control__Ask *ask = request->message->ask;
     struct diag diag = { 0 };
-    if (node_app_of(node, request, ask->app) && ask_others(node, request))
-        unless_ok(
-            request,
-            engine_ask(node->engine, ask->app, ask->prototype, ask->key, answered, request, &diag),
-            &diag);
+    if (!node_app_of(node, request, ask->app) || !ask_others(node, request))
+        return;
+    s4_status status =
+        engine_ask(node->engine, ask->app, ask->prototype, ask->key, answered, request, &diag);
+    if (status == S4_UNAVAILABLE && request->fan) { /* another node has it */
+        request->status = status;
+        request->diag = diag;
+        fan_own(node, request);
+    } else {
+        unless_ok(request, status, &diag);
+    }
 }
 
 static void serve_count(struct node *node, struct request *request)

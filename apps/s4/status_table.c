@@ -6,21 +6,25 @@
 #include "apps/s4/status_print.h"
 
 #define COLUMNS    80
+#define SHORT_MAX  99999999
 #define RANGES_MAX 48 /* of slots of one node; the others are counted */
 
-/* All counters that are not 0, several to a line. */
+/* All counters that are not 0, three to a line, or two where a number is long. */
 static void print_counters(const char *indent, const s4_counter *counters, size_t n)
 {
-    size_t shown = 0;
+    size_t shown = 0, columns = 3;
+    for (size_t i = 0; i < n; i++)
+        if (counters[i].value > SHORT_MAX)
+            columns = 2;
     for (size_t i = 0; i < n; i++) {
         if (!counters[i].value)
             continue;
-        say_printf("%s%-15s %12" PRIu64, shown % 3 == 0 ? indent : "   ", counters[i].name,
-                   counters[i].value);
-        if (++shown % 3 == 0)
+        say_printf("%s%-15s %*" PRIu64, shown % columns == 0 ? indent : "  ", counters[i].name,
+                   columns == 3 ? 8 : 20, counters[i].value);
+        if (++shown % columns == 0)
             say_printf("\n");
     }
-    if (shown % 3)
+    if (shown % columns)
         say_printf("\n");
 }
 
@@ -236,7 +240,7 @@ static void print_on_nodes(const s4_cluster_status *cluster, const char *name)
         if (!app)
             continue;
         say_printf("  on %s%s\n", member->name, app->paused ? ", PAUSED" : "");
-        print_app("    ", "      ", app);
+        print_app("   ", "    ", app);
     }
 }
 

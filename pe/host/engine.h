@@ -218,7 +218,8 @@ struct block_pool *engine_pool(struct engine *engine);
 /* Pins an output in every partition (each between two runs), then `done` gets the pins, which it
  * owns (query_pins_destroy) and may read on any thread. "dead_letters" is an output of every app.
  * With a key (of a table, as a person writes it) only the row of that key is pinned, and only the
- * partition of its slot is asked if no other can have it. */
+ * partition of its slot is asked if no other can have it; if that is on another node, there are no
+ * pins. `home` says which partition it is. */
 typedef void pins_done(void *user, s4_status status, struct query_pins *pins);
 s4_status engine_pin(struct engine *engine, const char *app_name, const char *name, const char *key,
                      pins_done *done, void *user, struct diag *diag) MUST_USE;

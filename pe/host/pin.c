@@ -18,6 +18,7 @@ struct pin_op {
     struct buffer key; /* canonical */
     uint64_t hash;
     uint16_t slot; /* of the key */
+    bool nowhere;  /* nothing on this node can have the row */
     struct query_pins *pins;
     _Atomic int status;
     pins_done *done;
@@ -55,7 +56,7 @@ static void pin_partition(struct pin_op *op, struct host_partition *p, struct qu
 static void pin_on_worker(struct host_worker *worker, struct host_app *app, void *user)
 {
     struct pin_op *op = user;
-    for (uint32_t slot = 0; slot < app->engine->map.slots; slot++) {
+    for (uint32_t slot = 0; !op->nowhere && slot < app->engine->map.slots; slot++) {
         struct host_partition *p = host_partition_at(app, slot);
         if (p && p->worker == worker && host_home(app->engine, slot) == worker)
             pin_partition(op, p, &op->pins->pins[slot]);
@@ -146,13 +147,14 @@ static s4_status pin(struct pin_op *op, const struct host_output *output, const 
         TRY(find_key(op, output, name, key, diag));
     bool one = key && !atomic_load_explicit(&output->astray, memory_order_relaxed);
     struct host_worker *home = one ? host_home(app->engine, op->slot) : NULL;
-    if (one && !home)
-        return diag_set(diag, S4_UNAVAILABLE, "partition %u lives on another node", op->slot);
+    op->nowhere = one && !home;
     s4_status status = query_pins_create(output ? output->type : codec_type(app->dead_codec),
                                          output ? output->key_text : NULL,
-                                         one ? 1 : app->engine->map.slots, &op->pins);
+                                         one ? home != NULL : app->engine->map.slots, &op->pins);
+    if (status == S4_OK && key)
+        op->pins->home = op->slot;
     if (status == S4_OK)
-        status = one ? ask_one(op, home) : ask_all(op);
+        status = home ? ask_one(op, home) : ask_all(op);
     return status == S4_OK
                ? S4_OK
                : diag_set(diag, status, "output \"%s\": %s", name, s4_status_text(status));

@@ -30,7 +30,8 @@ struct query_pin {
 /* The pins of one output; the one who holds it owns them. The type outlives it. */
 struct query_pins {
     const struct type *type;
-    char *key; /* a table's key attributes "a,b.c", owned; NULL for a log */
+    char *key;     /* a table's key attributes "a,b.c", owned; NULL for a log */
+    uint32_t home; /* of one row: the partition of its key's slot, where it mostly is */
     uint32_t n;
     struct query_pin pins[];
 };

@@ -152,12 +152,12 @@ def until(what, condition):
 class Node:
     """A node in a directory of its own."""
 
-    def __init__(self, *args, directory=None, preexec=None):
+    def __init__(self, *args, directory=None, env=None, preexec=None):
         self.dir = directory or tempfile.mkdtemp(prefix="node-", dir=PLACE)
         self.err = tempfile.TemporaryFile()
         self.process = subprocess.Popen([S4, "node", "--dir", self.dir, *map(str, args)],
                                         stdout=subprocess.PIPE, stderr=self.err,
-                                        env=environment(), cwd=PLACE, preexec_fn=preexec)
+                                        env=environment(**(env or {})), cwd=PLACE, preexec_fn=preexec)
         NODES.append(self)
         self.ready = self.read_ready()
 
@@ -195,6 +195,50 @@ class Node:
 
     def __exit__(self, *_):
         self.kill()
+
+
+class Cluster:
+    """Nodes that share a directory instead of ZooKeeper."""
+
+    def __init__(self, *names, slots=16):
+        self.shared = tempfile.mkdtemp(prefix="shared-", dir=PLACE)
+        self.place = ["--cluster", "test", "--shared", self.shared]
+        self.nodes = {}
+        s4("cluster", "create", "test", "--shared", self.shared, "--slots", slots).expect(0)
+        for name in names:
+            self.start(name)
+        if names:
+            self.settled(*names)
+
+    def start(self, name, *args, **more):
+        self.nodes[name] = Node(*self.place, "--name", name, *args, **more)
+        return self.nodes[name]
+
+    def any(self):
+        return next(node for node in self.nodes.values() if node.process.poll() is None)
+
+    def status(self, node=None):
+        return (node or self.any()).s4("status", "--json").expect(0).json()[0]["cluster"]
+
+    def slots(self):
+        return {node["node"]: node["slots"] for node in self.status()["nodes"]}
+
+    def settled(self, *names):
+        """Waits until these nodes, and no others, share all slots and nothing moves."""
+        def is_shared():
+            cluster = self.status()
+            owned = {node["node"]: node["slots"] for node in cluster["nodes"] if node["slots"]}
+            share = -(-cluster["slots"] // len(names))
+            return set(owned) == set(names) and sum(owned.values()) == cluster["slots"] and \
+                max(owned.values()) <= share and "moving" not in cluster
+        until("the slots are shared", is_shared)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for node in self.nodes.values():
+            node.kill()
 
 
 class Proxy:
