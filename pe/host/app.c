@@ -366,6 +366,7 @@ s4_status host_app_create(struct engine *engine, const struct bundle *bundle, st
         return diag_set(diag, S4_NO_MEMORY, "out of memory");
     a->engine = engine;
     a->number = number;
+    host_followers_init(a);
     atomic_init(&a->holds, 1);
     a->bundle = bundle_hold(bundle);
     a->plugin = plugin_hold(plugin);
@@ -450,6 +451,7 @@ void host_app_release(struct host_app *app)
     schema_destroy(app->dead_schema);
     bundle_release(app->bundle);
     plugin_release(app->plugin);
+    host_followers_fini(app);
     mem_free(app);
 }
 

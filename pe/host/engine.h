@@ -226,19 +226,28 @@ s4_status engine_pin(struct engine *engine, const char *app_name, const char *na
 
 /* Follows an output from now on, in every partition of this node (each between two runs); then
  * `done` gets the tail, the caller's to read on any one thread and to tail_close. It may outlive
- * the app and the engine; TAIL_ENDED comes when the app is undeployed or the engine ends. */
+ * the app and the engine; TAIL_ENDED comes when no partition is left: the app is undeployed, the
+ * engine ends, or all slots have left.
+ *
+ * A slot that comes later has a tail of its own, which `arrived` gets, the receiver's as the first
+ * one; it ends when the slot leaves. NULL: there was no memory for it. It is called by whoever
+ * calls engine_slot_go, and must not call the engine. */
 struct engine_tail_options {
     const char *key;          /* as in tail_options */
     const char *prefix;       /* the same */
     bool kept;                /* the rows that are there come first */
     size_t bytes_max;         /* of each worker's queue, a multiple of 8; 0: TAIL_BYTES_DEFAULT */
     void (*wake)(void *user); /* as in tail_options */
-    void *user;
+    void (*arrived)(void *user, struct tail *tail); /* NULL: slots that come are not followed */
+    void *user; /* with `arrived`: one of its own for each call, until engine_tail_leave */
 };
 typedef void tail_done(void *user, s4_status status, struct tail *tail);
 s4_status engine_tail(struct engine *engine, const char *app_name, const char *name,
                       const struct engine_tail_options *options, tail_done *done, void *user,
                       struct diag *diag) MUST_USE;
+
+/* After `done`, of a tail with `arrived`: this is not called any more. */
+void engine_tail_leave(struct engine *engine, const char *app_name, const void *user);
 
 /* Asks the living instance of a key through its query callback. The key is text parts, as a person
  * writes them ("alice" or "alice,7"). The reply is a value of the class's reply type, valid during

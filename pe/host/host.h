@@ -277,6 +277,8 @@ struct host_app {
     bool started;
     bool hears; /* its streams are connected with other apps'; under the engine's lock */
     struct host_lines lines[LOG_DEBUG + 1]; /* any thread */
+    pthread_mutex_t followers_lock;
+    struct host_follower *followers; /* tail.c */
 };
 
 /* ---- partitions ---------------------------------------------------------------------------- */

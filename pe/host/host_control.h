@@ -18,6 +18,12 @@ void host_app_hold(struct host_app *app);
 void host_app_release(struct host_app *app);
 /* Says again whether emitting to the stream is simple (host_simple): if nobody hears it. */
 void host_app_simplify(struct host_app *app, uint32_t stream);
+
+/* tail.c: who follows outputs, also in slots that come. */
+void host_followers_init(struct host_app *app);
+void host_followers_fini(struct host_app *app);
+/* [still] The slot is about to run, from this version of the map on. */
+void host_followers_arrive(struct engine *engine, uint32_t slot, uint64_t version);
 struct host_app *host_app_of(const struct engine *engine, uint16_t number);
 /* Control threads, under the engine's lock; others under its apps_lock, which they keep while they
  * use the app. */

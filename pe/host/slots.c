@@ -154,6 +154,7 @@ s4_status engine_slot_go(struct engine *engine, uint32_t slot, uint64_t version)
     going->message.run = go;
     going->engine = engine;
     going->slot = slot;
+    host_followers_arrive(engine, slot, version);
     engine->slots[slot].state = SLOT_RUNS;
     engine->slots[slot].epoch = version;
     worker_post(worker_at(engine, slot)->actor, &going->message);

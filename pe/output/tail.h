@@ -66,6 +66,8 @@ enum tail_kind {
     TAIL_ENDED      /* every partition has gone */
 };
 
+/* Whether a tail that was made with this `user`, and whose reader has not gone, is among them. */
+bool tails_has(const struct tails *tails, const void *user);
 /* A change of the running call: TAIL_ROW or TAIL_REMOVED. The row's references count from
  * OUTPUT_ROW_BASE; it is copied. The key is canonical; of a log NULL. */
 void tails_offer(struct tails *tails, enum tail_kind kind, uint64_t time_us, const char *key,

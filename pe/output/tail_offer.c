@@ -37,6 +37,15 @@ s4_status tails_add(struct tails **tails, struct tail *tail, uint32_t slot, uint
     return S4_OK;
 }
 
+bool tails_has(const struct tails *tails, const void *user)
+{
+    for (uint32_t i = 0; tails && i < tails->n; i++)
+        if (tails->list[i]->user == user &&
+            !atomic_load_explicit(&tails->list[i]->closed, memory_order_relaxed))
+            return true;
+    return false;
+}
+
 /* ---- changes --------------------------------------------------------------------------------- */
 
 static void write_bytes(struct tail_queue *queue, const void *bytes, size_t size)

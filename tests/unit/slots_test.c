@@ -3,6 +3,7 @@
  */
 #include "tests/support/suite.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -282,6 +283,119 @@ START_TEST(what_cannot_be_is_refused)
 END_TEST
 
 /* In a new generation it is empty, and takes whatever number comes first. */
+/* ---- who follows ----------------------------------------------------------------------------- */
+
+#define PARTS_MAX 8
+
+/* A reader, and what it saw of partition 1. */
+struct following {
+    struct tail *parts[PARTS_MAX];
+    size_t n_parts;
+    uint64_t rows;
+    uint64_t last; /* the number of the newest change of partition 1; 0: none */
+    uint64_t ended;
+};
+
+static void tail_added(void *user, s4_status status, struct tail *tail)
+{
+    struct following *following = user;
+    ck_assert_int_eq(status, S4_OK);
+    following->parts[following->n_parts++] = tail;
+}
+
+static void tail_arrived(void *user, struct tail *tail)
+{
+    tail_added(user, S4_OK, tail);
+}
+
+static void follow(struct following *following)
+{
+    struct engine_tail_options options = { .arrived = tail_arrived, .user = following };
+    struct diag diag = { 0 };
+    ck_assert_int_eq(
+        engine_tail(rig.engine, "model", "journal", &options, tail_added, following, &diag), S4_OK);
+    rig_settle(&rig);
+    ck_assert_uint_eq(following->n_parts, 1);
+}
+
+/* Each part to its end, the oldest first. */
+static void read_parts(struct following *following)
+{
+    struct tail_item item;
+    following->ended = 0;
+    for (size_t i = 0; i < following->n_parts; i++) {
+        s4_status status;
+        while ((status = tail_next(following->parts[i], &item)) == S4_OK &&
+               item.kind != TAIL_ENDED) {
+            ck_assert_int_eq(item.kind, TAIL_ROW);
+            following->rows++;
+            if (item.partition != 1)
+                continue;
+            ck_assert_msg(!following->last || item.number == following->last + 1,
+                          "after %" PRIu64 " comes %" PRIu64, following->last, item.number);
+            following->last = item.number;
+        }
+        following->ended += status == S4_OK;
+    }
+}
+
+static void unfollow(struct following *following)
+{
+    engine_tail_leave(rig.engine, "model", following);
+    for (size_t i = 0; i < following->n_parts; i++)
+        tail_close(following->parts[i]);
+}
+
+/* Of users that are new, so many that each slot has some: a row in the journal for each. */
+static void feed_new(void)
+{
+    static unsigned user;
+    char lines[40 * 32];
+    size_t at = 0;
+    for (size_t i = 0; i < 40; i++)
+        at += (size_t)snprintf(lines + at, sizeof lines - at, "{\"user\":\"u%u\"}\n", user++);
+    rig_feed(&rig, "ticks", lines);
+}
+
+START_TEST(a_slot_that_comes_back_is_followed_on)
+{
+    struct following all = { 0 };
+    struct moved moved, again;
+    start(false);
+    feed_new();
+    size_t before = rig_count(&rig, "journal");
+    follow(&all);
+    for (size_t round = 1; round <= 3; round++) {
+        feed_new();
+        hold(1);
+        save(1, &moved);
+        leave_and_open(1, SLOT_ARRIVING);
+        ck_assert_int_eq(load(1, moved.bytes.data, moved.bytes.size, &again), S4_OK);
+        buffer_fini(&moved.bytes);
+        feed_new();
+        go(1);
+        ck_assert_uint_eq(all.n_parts, round + 1);
+        hold(1); /* and is taken back */
+        go(1);
+        ck_assert_uint_eq(all.n_parts, round + 1);
+    }
+    feed_new();
+    read_parts(&all);
+    ck_assert_uint_eq(all.rows, rig_count(&rig, "journal") - before);
+    ck_assert_uint_gt(all.last, 0);
+    ck_assert_uint_eq(all.ended, 2); /* the parts of the slot when it had come before */
+    unfollow(&all);
+    hold(1);
+    save(1, &moved);
+    leave_and_open(1, SLOT_ARRIVING);
+    ck_assert_int_eq(load(1, moved.bytes.data, moved.bytes.size, &again), S4_OK);
+    buffer_fini(&moved.bytes);
+    go(1);
+    ck_assert_uint_eq(all.n_parts, 4);
+    rig_stop(&rig);
+}
+END_TEST
+
 START_TEST(a_slot_begins_afresh)
 {
     start(false);
@@ -535,6 +649,7 @@ Suite *suite_build(void)
     suite_add(suite, "move", a_slot_leaves_and_comes_back, 10);
     suite_add(suite, "copy", a_slot_is_copied_while_it_runs, 10);
     suite_add(suite, "refuse", what_cannot_be_is_refused, 60);
+    suite_add(suite, "follow", a_slot_that_comes_back_is_followed_on, 10);
     suite_add(suite, "fresh", a_slot_begins_afresh, 10);
     suite_add(suite, "generations", generations_draw_their_own_numbers, 10);
     suite_add(suite, "late", a_query_that_comes_late_is_told_so, 10);
