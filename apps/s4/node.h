@@ -94,6 +94,7 @@ struct request {
 
     struct node_tail *tail; /* of a request about one */
     uint32_t detached;      /* undeploy: streams of other apps */
+    bool carries;           /* it is in no list, and carries the tail's calls to other nodes */
     struct fan *fan;        /* other nodes are asked, too; owned */
     uint32_t n_calls;       /* other nodes' answers outstanding */
     uint64_t deployment;    /* deploy in a cluster: its number; 0: not asked for yet */
@@ -215,6 +216,10 @@ void node_inject_relayed(struct node *node, struct request *request,
 bool node_tail_serve(struct node *node, struct request *request) MUST_USE;
 bool node_tail_finish(struct request *request) MUST_USE; /* its done came */
 void node_tail_pack(struct request *request);            /* job thread */
+/* In a cluster: nothing comes from its slots here any more. */
+void node_tails_app_ended(struct node *node, const char *app);
+/* What another node answered to a tail; takes the reply; NULL: nothing. */
+void node_tail_relayed(struct request *carrier, uint32_t member, S4__Control__Reply *reply);
 /* Reads what was woken, and drops whose client has gone. */
 void node_tails_step(struct node *node, uint64_t now_us);
 /* The engine has stopped: whoever waits is told the rest and the end. */

@@ -449,7 +449,9 @@ void cluster_node_fetch(struct request *request)
 void node_relayed(struct node *node, struct request *request, uint32_t member,
                   S4__Control__Reply *reply, bool sent)
 {
-    if (request->fan) {
+    if (request->carries) {
+        node_tail_relayed(request, member, reply);
+    } else if (request->fan) {
         fan_relayed(node, request, member, reply);
     } else {
         node_inject_relayed(node, request, reply, sent);

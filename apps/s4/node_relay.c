@@ -188,11 +188,17 @@ static bool is_repeatable(const struct call *call)
            message->inject->producer != 0;
 }
 
+/* A call that another one's answer began may be younger than `now_us`. */
+static bool is_past(uint64_t now_us, uint64_t from_us, uint64_t time_us)
+{
+    return now_us >= from_us + time_us;
+}
+
 static bool is_over(const struct node *node, const struct call *call, uint64_t now_us)
 {
     const struct line *line = &node->relay->lines[call->member];
     return call->failed || !line->socket ||
-           (!is_repeatable(call) && now_us - call->heard_us >= RELAY_SILENCE_US);
+           (!is_repeatable(call) && is_past(now_us, call->heard_us, RELAY_SILENCE_US));
 }
 
 /* A connection that was lost took what was on its way along. */
@@ -200,7 +206,7 @@ static void send_again(struct node *node, uint64_t now_us)
 {
     for (struct call *call = node->relay->calls; call; call = call->next) {
         uint64_t since = call->heard_us > call->sent_us ? call->heard_us : call->sent_us;
-        if (!is_repeatable(call) || now_us - since < RELAY_RESEND_US)
+        if (!is_repeatable(call) || !is_past(now_us, since, RELAY_RESEND_US))
             continue;
         call->sent_us = now_us;
         if (send_on(node, call->member, call->id, call->request->message) != S4_OK)

@@ -110,6 +110,7 @@ void node_app_ended(struct node *node, const char *name, uint64_t dropped)
     struct node_app *app = find_app(node, name);
     if (!app)
         return;
+    node_tails_app_ended(node, name);
     bundle_release(app->bundle);
     app->bundle = NULL;
     node->dropped = dropped;

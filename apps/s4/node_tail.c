@@ -9,151 +9,13 @@
  * sent, and changes wait in the tail's queues, which are bounded. A peer of which nothing is under
  * way is given a sign now and then, since only sending tells whether it is still there.
  */
+#include "apps/s4/node_tail.h"
+
+#include <stdarg.h>
 #include <sys/eventfd.h>
 
-#include "apps/s4/node.h"
-#include "pe/output/tail.h"
+#include "apps/s4/node_cluster.h"
 #include "runtime/base/mem.h"
-#include "runtime/text/json.h"
-#include "runtime/text/pb.h"
-
-#define TAIL_BATCH_BYTES (256 * KIB) /* of rendered rows in an answer, and at least one row */
-#define TAIL_BATCH_ITEMS 1024u
-#define TAIL_SIGN_US     1000000
-
-struct node_tail {
-    struct node *node;
-    struct node_tail *next;
-    struct tail *tail; /* owned; NULL while it is being added */
-    uint64_t number;
-    zmq_msg_t peer;
-    struct node_sender sender;
-    struct request *asked; /* its TailNext, if one is under way */
-    bool reading;          /* the job thread has it */
-    bool gone;             /* as soon as nobody reads */
-    bool over;             /* the end was told */
-    atomic_bool awake;     /* set by the upcall: look again */
-    uint64_t signed_us;
-    struct bundle *bundle;
-};
-
-/* ---- rendering; the job thread ------------------------------------------------------------- */
-
-struct batch {
-    S4__Control__TailItem *items;
-    S4__Control__TailItem **list;
-    S4__Control__Row *rows;
-    size_t n, bytes;
-    bool ended;
-    char why[96];
-};
-
-static void batch_fini(struct batch *batch)
-{
-    for (size_t i = 0; i < batch->n; i++) {
-        mem_free(batch->rows[i].json);
-        mem_free(batch->rows[i].pb.data);
-    }
-    mem_free(batch->items);
-    mem_free(batch->list);
-    mem_free(batch->rows);
-}
-
-static s4_status render(struct batch *batch, S4__Control__Row *row, const struct value *value)
-{
-    struct buffer json, pb;
-    buffer_init(&json);
-    buffer_init(&pb);
-    s4_status status = json_write(value, &json);
-    if (status == S4_OK)
-        status = pb_write(value, &pb);
-    if (status == S4_OK && !buffer_text(&json))
-        status = S4_NO_MEMORY;
-    if (status != S4_OK) {
-        buffer_fini(&json);
-        buffer_fini(&pb);
-        return status;
-    }
-    row->json = json.data; /* the row's from here on */
-    row->pb.data = (uint8_t *)pb.data;
-    row->pb.len = pb.size;
-    batch->bytes += json.size + pb.size;
-    return S4_OK;
-}
-
-static s4_status add_item(struct batch *batch, const struct tail_item *from)
-{
-    S4__Control__TailItem *item = &batch->items[batch->n];
-    S4__Control__Row *row = &batch->rows[batch->n];
-    s4__control__tail_item__init(item);
-    s4__control__row__init(row);
-    row->json = NULL;
-    batch->list[batch->n] = item;
-    item->kind = (S4__Control__TailItem__Kind)from->kind; /* the same numbers */
-    item->has_partition = item->has_number = item->has_time_us = true;
-    item->partition = from->partition;
-    item->number = from->number;
-    item->time_us = from->time_us;
-    item->has_missed = from->kind == TAIL_MISSED;
-    item->missed = from->missed;
-    if (from->kind <= TAIL_REMOVED) {
-        TRY(render(batch, row, &from->value));
-        item->row = row;
-    }
-    batch->n++;
-    return S4_OK;
-}
-_Static_assert((int)TAIL_CAUGHT_UP == (int)S4__CONTROL__TAIL_ITEM__KIND__CAUGHT_UP, "of the wire");
-
-static s4_status fill(struct batch *batch, struct tail *tail)
-{
-    struct tail_item item;
-    batch->items = mem_calloc(TAIL_BATCH_ITEMS, sizeof *batch->items);
-    batch->list = mem_calloc(TAIL_BATCH_ITEMS, sizeof(S4__Control__TailItem *));
-    batch->rows = mem_calloc(TAIL_BATCH_ITEMS, sizeof *batch->rows);
-    if (!batch->items || !batch->list || !batch->rows)
-        return S4_NO_MEMORY;
-    while (batch->n < TAIL_BATCH_ITEMS && batch->bytes < TAIL_BATCH_BYTES) {
-        s4_status status = tail_next(tail, &item);
-        if (status != S4_OK)
-            return status == S4_AGAIN ? S4_OK : status;
-        if (item.kind == TAIL_ENDED) {
-            batch->ended = true;
-            snprintf(batch->why, sizeof batch->why, "the app is undeployed");
-            return S4_OK;
-        }
-        TRY(add_item(batch, &item));
-    }
-    return S4_OK;
-}
-
-static s4_status pack(struct request *request, struct batch *batch)
-{
-    S4__Control__Tailed tailed = S4__CONTROL__TAILED__INIT;
-    S4__Control__Reply reply = S4__CONTROL__REPLY__INIT;
-    tailed.items = batch->list;
-    tailed.n_items = batch->n;
-    tailed.has_ended = true;
-    tailed.ended = batch->ended;
-    tailed.why = batch->ended ? batch->why : NULL;
-    reply.what_case = S4__CONTROL__REPLY__WHAT_TAILED;
-    reply.tailed = &tailed;
-    reply.id = request->message->id;
-    return control_pack(&reply.base, &request->packed, &request->packed_size);
-}
-
-/* A row that was taken and cannot be told would be lost in silence: the tail ends. */
-void node_tail_pack(struct request *request)
-{
-    struct batch batch = { 0 };
-    struct node_tail *tail = request->tail;
-    s4_status status = fill(&batch, tail->tail);
-    if (status == S4_OK && (batch.n > 0 || batch.ended))
-        status = pack(request, &batch);
-    tail->over = batch.ended || status != S4_OK;
-    batch_fini(&batch);
-    request->status = status;
-}
 
 /* ---- the list of tails --------------------------------------------------------------------- */
 
@@ -171,6 +33,16 @@ static struct node_tail *find(struct node *node, struct request *request, uint64
     return NULL;
 }
 
+static void drop_parts(struct tail_part *parts)
+{
+    while (parts) {
+        struct tail_part *next = parts->next;
+        tail_close(parts->tail);
+        mem_free(parts);
+        parts = next;
+    }
+}
+
 static void destroy(struct node_tail *tail)
 {
     struct node_tail **at = &tail->node->tails;
@@ -178,13 +50,18 @@ static void destroy(struct node_tail *tail)
         at = &(*at)->next;
     *at = tail->next;
     tail->node->n_tails--;
-    tail_close(tail->tail);
+    if (tail->added)
+        engine_tail_leave(tail->node->engine, tail->bundle->graph->app, tail);
+    tail_far_end(tail);
+    tail_close(tail->first);
+    drop_parts(tail->parts);
+    drop_parts(tail->came); /* nobody adds to it any more */
     bundle_release(tail->bundle);
     zmq_msg_close(&tail->peer);
     mem_free(tail);
 }
 
-/* An upcall, on an engine's thread. */
+/* Upcalls, on the engine's threads. */
 static void woken(void *user)
 {
     struct node_tail *tail = user;
@@ -193,11 +70,29 @@ static void woken(void *user)
     eventfd_write(node->wake, 1);
 }
 
+static void arrived(void *user, struct tail *got)
+{
+    struct node_tail *tail = user;
+    struct tail_part *part = got ? mem_zalloc(sizeof *part) : NULL;
+    if (part)
+        part->tail = got;
+    else
+        tail_close(got);
+    pthread_mutex_lock(&tail->node->lock);
+    struct tail_part **at = &tail->came;
+    while (*at)
+        at = &(*at)->next;
+    *at = part;
+    tail->lost |= !part;
+    pthread_mutex_unlock(&tail->node->lock);
+    woken(tail);
+}
+
 static void added(void *user, s4_status status, struct tail *got)
 {
     struct request *request = user;
     request->status = status;
-    request->tail->tail = got;
+    request->tail->first = got;
     node_done(request);
 }
 
@@ -217,6 +112,9 @@ static void serve_tail(struct node *node, struct request *request, const struct 
                                 .next = node->tails,
                                 .number = ++node->last_tail,
                                 .bundle = bundle_hold(bundle),
+                                .kept = asked->kept,
+                                .tells_caught_up = asked->kept && cluster_node_asks(node, request),
+                                .turn = MAP_MEMBERS_MAX,
                                 .signed_us = clock_real.mono_us(&clock_real) };
     zmq_msg_init(&tail->peer);
     zmq_msg_copy(&tail->peer, &request->peer);
@@ -224,9 +122,12 @@ static void serve_tail(struct node *node, struct request *request, const struct 
     node->tails = tail;
     node->n_tails++;
     request->tail = tail;
-    struct engine_tail_options options = {
-        .key = asked->key, .prefix = asked->prefix, .kept = asked->kept, .wake = woken, .user = tail
-    };
+    struct engine_tail_options options = { .key = asked->key,
+                                           .prefix = asked->prefix,
+                                           .kept = asked->kept,
+                                           .wake = woken,
+                                           .arrived = arrived,
+                                           .user = tail };
     s4_status status =
         engine_tail(node->engine, asked->app, asked->output, &options, added, request, &diag);
     if (status == S4_OK)
@@ -235,45 +136,142 @@ static void serve_tail(struct node *node, struct request *request, const struct 
     request_fail(request, status, "%s", diag.text);
 }
 
-/* ---- requests ------------------------------------------------------------------------------ */
+/* ---- what comes next ------------------------------------------------------------------------- */
 
-static void read_or_wait(struct node_tail *tail)
+static struct tail_part **last_of(struct tail_part **parts)
 {
-    struct request *request = tail->asked;
-    if (!request || tail->reading)
-        return;
-    if (tail_sleep(tail->tail))
-        return; /* `woken` comes */
-    tail->reading = true;
-    node_jobs_push(&tail->node->reads, request);
+    while (*parts)
+        parts = &(*parts)->next;
+    return parts;
 }
+
+/* Those that came join the others; those that were read to their end go. Not while the job thread
+ * reads. */
+static void sort_parts(struct node_tail *tail)
+{
+    pthread_mutex_lock(&tail->node->lock);
+    *last_of(&tail->parts) = tail->came;
+    tail->came = NULL;
+    pthread_mutex_unlock(&tail->node->lock);
+    for (struct tail_part **at = &tail->parts; tail->node->member && *at;) {
+        struct tail_part *part = *at;
+        if (!part->ended) {
+            at = &part->next;
+            continue;
+        }
+        *at = part->next;
+        part->next = NULL;
+        drop_parts(part);
+    }
+}
+
+static bool is_lost(struct node_tail *tail)
+{
+    pthread_mutex_lock(&tail->node->lock);
+    bool lost = tail->lost;
+    pthread_mutex_unlock(&tail->node->lock);
+    return lost;
+}
+
+/* `woken` comes, if none has anything. */
+static bool is_anything(struct node_tail *tail)
+{
+    bool any = false;
+    for (struct tail_part *part = tail->parts; part; part = part->next)
+        any |= !tail_sleep(part->tail);
+    return any;
+}
+
+static void answer(struct node_tail *tail, S4__Control__Tailed *tailed)
+{
+    struct request *asked = tail->asked;
+    S4__Control__Reply reply = S4__CONTROL__REPLY__INIT;
+    tail->asked = NULL;
+    reply.what_case = S4__CONTROL__REPLY__WHAT_TAILED;
+    reply.tailed = tailed;
+    request_reply(asked, &reply);
+}
+
+static void tell_caught_up(struct node_tail *tail)
+{
+    S4__Control__TailItem item = S4__CONTROL__TAIL_ITEM__INIT;
+    S4__Control__TailItem *items[] = { &item };
+    S4__Control__Tailed tailed = S4__CONTROL__TAILED__INIT;
+    item.kind = S4__CONTROL__TAIL_ITEM__KIND__CAUGHT_UP;
+    tailed.items = items;
+    tailed.n_items = 1;
+    tail->tells_caught_up = false;
+    answer(tail, &tailed);
+}
+
+static void tell_end(struct node_tail *tail)
+{
+    char why[] = "the app is undeployed";
+    S4__Control__Tailed tailed = S4__CONTROL__TAILED__INIT;
+    tailed.has_ended = true;
+    tailed.ended = true;
+    tailed.why = why;
+    answer(tail, &tailed);
+    destroy(tail);
+}
+
+/* This node and the others take turns. */
+void tail_look(struct node_tail *tail)
+{
+    if (!tail->asked || tail->reading || tail->gone)
+        return;
+    sort_parts(tail);
+    if (is_lost(tail)) {
+        tail_leave(tail, S4_NO_MEMORY, "out of memory for a slot that came");
+        return;
+    }
+    bool far_first = tail->far && tail->turn < MAP_MEMBERS_MAX;
+    if (far_first && tail_far_answer(tail))
+        return;
+    if (is_anything(tail)) {
+        tail->reading = true;
+        tail->turn = 0;
+        node_jobs_push(&tail->node->reads, tail->asked);
+    } else if (tail->far && tail_far_answer(tail)) {
+        return;
+    } else if (tail->tells_caught_up && !tail->kept && !tail_far_has_kept(tail)) {
+        tell_caught_up(tail);
+    } else if (atomic_load(&tail->app_gone) && !tail->parts && tail_far_is_over(tail)) {
+        tell_end(tail);
+    }
+}
+
+/* ---- requests ------------------------------------------------------------------------------ */
 
 static void serve_next(struct node *node, struct request *request)
 {
     struct node_tail *tail = find(node, request, request->message->tail_next->tail);
-    if (!tail || !tail->tail) {
+    if (!tail || !tail->added) {
         request_fail(request, S4_NOT_FOUND, "there is no such subscription (any more)");
     } else if (tail->asked) {
         request_fail(request, S4_STATE, "the subscription is asked already");
     } else {
         tail->asked = request;
         request->tail = tail;
-        read_or_wait(tail);
+        tail_look(tail);
     }
 }
 
-/* What was asked for is answered, and the tail goes: now, or when the job thread is done with it.
- */
-static void leave(struct node_tail *tail, s4_status status, const char *why)
+void tail_leave(struct node_tail *tail, s4_status status, const char *format, ...)
 {
-    struct request *asked = tail->asked;
+    struct request *told = tail->asked ? tail->asked : tail->adding;
+    char why[DIAG_TEXT_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(why, sizeof why, format, args);
+    va_end(args);
     tail->gone = true;
-    if (tail->reading || !tail->tail)
+    if (tail->reading || !tail->added)
         return;
-    tail->asked = NULL;
+    tail->asked = tail->adding = NULL;
     destroy(tail);
-    if (asked)
-        request_fail(asked, status, "%s", why);
+    if (told)
+        request_fail(told, status, "%s", why);
 }
 
 static void serve_end(struct node *node, struct request *request)
@@ -281,7 +279,7 @@ static void serve_end(struct node *node, struct request *request)
     struct node_tail *tail = find(node, request, request->message->tail_end->tail);
     S4__Control__Reply reply = S4__CONTROL__REPLY__INIT;
     if (tail)
-        leave(tail, S4_CANCELLED, "the subscription was ended");
+        tail_leave(tail, S4_CANCELLED, "the subscription was ended");
     request_reply(request, &reply);
 }
 
@@ -306,22 +304,39 @@ bool node_tail_serve(struct node *node, struct request *request)
     }
 }
 
+void tail_added(struct node_tail *tail)
+{
+    struct request *request = tail->adding;
+    S4__Control__Tailing tailing = S4__CONTROL__TAILING__INIT;
+    S4__Control__Reply reply = S4__CONTROL__REPLY__INIT;
+    if (!request || tail_far_is_adding(tail))
+        return;
+    tail->adding = NULL;
+    tailing.tail = tail->number;
+    reply.what_case = S4__CONTROL__REPLY__WHAT_TAILING;
+    reply.tailing = &tailing;
+    request_reply(request, &reply);
+}
+
 static void finish_adding(struct request *request)
 {
     struct node_tail *tail = request->tail;
-    S4__Control__Tailing tailing = S4__CONTROL__TAILING__INIT;
-    S4__Control__Reply reply = S4__CONTROL__REPLY__INIT;
-    if (!tail->tail || tail->gone) {
-        s4_status status = tail->tail ? S4_CANCELLED : request->status;
+    tail->parts = tail->first && !tail->gone ? mem_zalloc(sizeof *tail->parts) : NULL;
+    tail->added = tail->first != NULL;
+    s4_status status = tail->gone ? S4_CANCELLED : tail->first ? S4_NO_MEMORY : request->status;
+    if (tail->parts) {
+        tail->parts->tail = tail->first;
+        tail->first = NULL;
+        status = cluster_node_asks(tail->node, request) ? tail_far_begin(tail, request) : S4_OK;
+    }
+    if (status != S4_OK) {
         destroy(tail);
         request_fail(request, status, "the subscription cannot be made: %s",
                      s4_status_text(status));
         return;
     }
-    tailing.tail = tail->number;
-    reply.what_case = S4__CONTROL__REPLY__WHAT_TAILING;
-    reply.tailing = &tailing;
-    request_reply(request, &reply);
+    tail->adding = request;
+    tail_added(tail);
 }
 
 static void finish_reading(struct request *request)
@@ -329,7 +344,7 @@ static void finish_reading(struct request *request)
     struct node_tail *tail = request->tail;
     tail->reading = false;
     if (!request->packed && request->status == S4_OK && !tail->gone) {
-        read_or_wait(tail); /* there was nothing after all */
+        tail_look(tail); /* there was nothing after all */
         return;
     }
     tail->asked = NULL;
@@ -378,37 +393,32 @@ void node_tails_step(struct node *node, uint64_t now_us)
 {
     for (struct node_tail *tail = node->tails, *next; tail; tail = next) {
         next = tail->next;
-        if (atomic_exchange(&tail->awake, false) && tail->tail)
-            read_or_wait(tail);
-        if (now_us - tail->signed_us < TAIL_SIGN_US)
+        if (!tail->added)
+            continue;
+        if (tail->far)
+            tail_far_step(tail, now_us);
+        if (atomic_exchange(&tail->awake, false)) {
+            tail_look(tail);
+            continue; /* it may have gone */
+        }
+        if (now_us - tail->signed_us < TAIL_SIGN_US || tail->adding)
             continue;
         tail->signed_us = now_us;
         if (tail->asked ? tail->asked->gone : !give_sign(tail))
-            leave(tail, S4_UNAVAILABLE, "its client has gone");
+            tail_leave(tail, S4_UNAVAILABLE, "its client has gone");
         else if (!node_keys_admit(node, &tail->sender))
-            leave(tail, S4_PERMISSION, "your key was removed from the node's");
+            tail_leave(tail, S4_PERMISSION, "your key was removed from the node's");
     }
 }
 
-/* Nothing is offered any more: what is left, as far as one answer holds it. */
-static void tell_rest(struct node_tail *tail, struct request *asked)
+void node_tails_app_ended(struct node *node, const char *app)
 {
-    struct batch batch = { 0 };
-    struct tail_item item;
-    uint64_t left = 0;
-    s4_status status = fill(&batch, tail->tail);
-    while (status == S4_OK && !batch.ended && tail_next(tail->tail, &item) == S4_OK &&
-           item.kind != TAIL_ENDED)
-        left += item.kind == TAIL_MISSED ? item.missed : item.kind != TAIL_CAUGHT_UP;
-    batch.ended = true;
-    snprintf(batch.why, sizeof batch.why, "the node has stopped");
-    if (left)
-        snprintf(batch.why, sizeof batch.why, "the node has stopped; %llu changes were missed",
-                 (unsigned long long)left);
-    if (status != S4_OK || pack(asked, &batch) != S4_OK)
-        diag_set(&asked->diag, S4_CANCELLED, "the node has stopped");
-    asked->status = asked->packed ? S4_OK : S4_CANCELLED;
-    batch_fini(&batch);
+    for (struct node_tail *tail = node->tails; tail; tail = tail->next) {
+        if (!node->member || strcmp(tail->bundle->graph->app, app) != 0)
+            continue;
+        atomic_store(&tail->app_gone, true);
+        atomic_store(&tail->awake, true);
+    }
 }
 
 void node_tails_end(struct node *node)
@@ -417,7 +427,7 @@ void node_tails_end(struct node *node)
         struct node_tail *tail = node->tails;
         struct request *asked = tail->asked;
         if (asked && !asked->packed)
-            tell_rest(tail, asked);
+            tail_tell_rest(tail, asked);
         destroy(tail);
         if (asked)
             request_send(asked);

@@ -141,11 +141,12 @@ def parts_of(place):
         return {entry.name: archive.extractfile(entry).read() for entry in archive}
 
 
-def until(what, condition):
-    """Waits for something that another process does; there is nothing to be woken by."""
+def until(what, condition, instead=lambda: ""):
+    """Waits for something that another process does; there is nothing to be woken by. `instead`
+    says what there is when it does not come."""
     end = time.monotonic() + LIMIT
     while not condition():
-        assert time.monotonic() < end, f"{what}: not within {LIMIT} s"
+        assert time.monotonic() < end, f"{what}: not within {LIMIT} s\n{instead()}"
         time.sleep(0.01)
 
 
@@ -197,6 +198,42 @@ class Node:
         self.kill()
 
 
+class Reader:
+    """`s4 tail`, or another command, on a node; what it prints goes to a file."""
+
+    def __init__(self, node, *args, command="tail"):
+        self.out, self.err = tempfile.TemporaryFile(dir=PLACE), tempfile.TemporaryFile(dir=PLACE)
+        self.process = subprocess.Popen([S4, command, *map(str, args)], stdout=self.out,
+                                        stderr=self.err, cwd=PLACE,
+                                        env=environment(S4_NODE=node.dir))
+
+    @staticmethod
+    def read(file):
+        """All of it; without seeking, since the process writes where the file stands."""
+        return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode()
+
+    def text(self):
+        return self.read(self.out)
+
+    def lines(self):
+        whole = self.text().rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines()]
+
+    def errors(self):
+        return self.read(self.err)
+
+    def end(self):
+        return self.process.wait(LIMIT)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
 class Cluster:
     """Nodes that share a directory instead of ZooKeeper."""
 
@@ -231,7 +268,9 @@ class Cluster:
             share = -(-cluster["slots"] // len(names))
             return set(owned) == set(names) and sum(owned.values()) == cluster["slots"] and \
                 max(owned.values()) <= share and "moving" not in cluster
-        until("the slots are shared", is_shared)
+        until("the slots are shared", is_shared,
+              lambda: self.any().s4("status").out + "".join(node.errors()
+                                                            for node in self.nodes.values()))
 
     def __enter__(self):
         return self

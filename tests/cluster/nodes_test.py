@@ -6,11 +6,9 @@
 import os
 import re
 import signal
-import subprocess
 import tempfile
 
-from cluster import BUNDLE, LIMIT, PLACE, S4, Cluster, Node, environment, main, s4, test, until, \
-    write
+from cluster import BUNDLE, PLACE, Cluster, Node, Reader, main, s4, test, until, write
 
 PICKY = os.path.join(os.path.dirname(BUNDLE), "picky.s4r")
 WORDS = "".join(f"w{i % 300}\n" for i in range(1000))
@@ -132,23 +130,18 @@ def a_silent_node_is_marked():
 @test
 def rates_are_of_all_nodes():
     with Cluster("a", "b") as cluster:
-        fill(cluster.nodes["a"])
-        out = tempfile.TemporaryFile(dir=PLACE)
-        reader = subprocess.Popen([S4, "status", "--watch", "0.2", "--kv"], stdout=out, cwd=PLACE,
-                                  env=environment(S4_NODE=cluster.nodes["b"].dir))
+        a, b = cluster.nodes.values()
+        fill(a)
+        with Reader(b, "--watch", "0.2", "--kv", command="status") as reader:
+            def rates():
+                found = re.findall(r"^probe\.events_per_s=(.*)$", reader.text(), re.MULTILINE)
+                return [float(rate) for rate in found]
 
-        def rates():
-            text = os.pread(out.fileno(), 1 << 22, 0).decode()
-            return [float(rate) for rate in re.findall(r"^probe\.events_per_s=(.*)$", text, re.MULTILINE)]
-
-        try:
             until("rates", rates)
-            cluster.nodes["a"].s4("inject", "probe.lines", "-", given=WORDS).expect(0)
+            a.s4("inject", "probe.lines", "-", given=WORDS).expect(0)
             until("a rate", lambda: any(rate > 0 for rate in rates()))
-            reader.send_signal(signal.SIGINT)
-            assert reader.wait(LIMIT) == 0
-        finally:
-            reader.kill()
+            reader.process.send_signal(signal.SIGINT)
+            assert reader.end() == 0, reader.errors()
 
 
 @test
@@ -274,6 +267,116 @@ def a_node_that_is_stopped_now_takes_its_slots_along():
         assert b.end() == 0, b.errors()
         until("they begin empty", lambda: cluster.slots() == {"a": 16})
         assert len(query(a, "probe.totals")) < 300
+
+
+def inject(node, *lines):
+    node.s4("inject", "probe.lines", "-", given="".join(f"{line}\n" for line in lines)).expect(0)
+
+
+def texts(reader):
+    return sorted(row["text"] for row in reader.lines())
+
+
+@test
+def a_tail_follows_all_nodes():
+    with Cluster("a", "b") as cluster:
+        a, b = cluster.nodes.values()
+        fill(a)
+        with Reader(b, "probe.totals", "--snapshot", "--json", "--limit", 1300) as table, \
+                Reader(a, "probe.seen", "--from", "start", "--json") as log, \
+                Reader(b, "probe.totals", "--snapshot", "--json", "--key", "w17") as one:
+            until("the rows that are there", lambda: len(table.lines()) == 300 and
+                  len(log.lines()) == 1000 and one.lines())
+            assert sorted(row["key"] for row in table.lines()) == sorted(set(WORDS.split()))
+            b.s4("inject", "probe.lines", "-", given=WORDS).expect(0)
+            assert table.end() == 0, table.errors()
+            until("the log", lambda: len(log.lines()) >= 2000)
+            assert texts(log) == sorted(2 * WORDS.split())
+            last = {}
+            for row in table.lines():
+                assert row["n"] == last.get(row["key"], row["n"] - 1) + 1, row
+                last[row["key"]] = row["n"]
+            assert sum(last.values()) == 2000, last
+            until("its rows", lambda: [row["n"] for row in one.lines()] == list(range(4, 9))
+                  or len(one.lines()) > 5)
+            assert {row["key"] for row in one.lines()} == {"w17"}, one.lines()
+            a.s4("undeploy", "probe").expect(0)
+            assert log.end() == 1 and "undeployed" in log.errors(), log.errors()
+            assert one.end() == 1 and "undeployed" in one.errors(), one.errors()
+        b.s4("tail", "probe.totals").expect(5)
+
+
+@test
+def a_tail_follows_slots_where_they_go():
+    with Cluster("a", "b") as cluster:
+        a, b = cluster.nodes.values()
+        a.s4("deploy", BUNDLE).expect(0)
+        inject(a, "first")
+        with Reader(a, "probe.totals", "--snapshot", "--json") as table, \
+                Reader(b, "probe.totals", "--snapshot", "--json") as other:
+            until("the first row", lambda: table.lines() and other.lines())
+            sent = ["first"]
+
+            def send(round_):
+                lines = [f"k{i % 50}-{round_ % 2}" for i in range(400)]
+                inject(a if round_ % 2 else b, *lines)
+                sent.extend(lines)
+
+            send(0)
+            c = cluster.start("c")
+            for round_ in range(1, 6):
+                send(round_)
+            cluster.settled("a", "b", "c")
+            send(6)
+            a.s4("drain", "--node", "b").expect(0)
+            send(7)
+            c.s4("stop").expect(0)
+            assert c.end() == 0, c.errors()
+            send(8)
+            a.s4("drain", "--wait-only").expect(0)
+            for reader in (table, other):
+                until("all rows", lambda: len(reader.lines()) >= len(sent))
+                rows = reader.lines()
+                assert "@missed" not in reader.text() and len(rows) == len(sent), len(rows)
+                seen = sorted((row["key"], row["n"]) for row in rows)
+                wanted = sorted((key, n + 1) for key in set(sent) for n in range(sent.count(key)))
+                assert seen == wanted, [row for row in seen if row not in wanted]
+
+
+@test
+def a_stopped_reader_of_a_cluster_is_told_what_it_missed():
+    with Cluster("a", "b") as cluster:
+        a, b = cluster.nodes.values()
+        fill(a)
+        with Reader(b, "probe.seen", "--from", "start", "--json") as reader:
+            until("what is there", lambda: len(reader.lines()) == 1000)
+            reader.process.send_signal(signal.SIGSTOP)
+            for batch in range(10):
+                inject(a if batch % 2 else b, *(f"{batch} {i} {'x' * 1000}" for i in range(2500)))
+            reader.process.send_signal(signal.SIGCONT)
+
+            def count():
+                rows = reader.lines()
+                return sum(row.get("@missed", 1) for row in rows)
+
+            until("all rows, or how many were missed", lambda: count() == 26000)
+            assert "missed, of partition" in reader.errors(), "the test is too small"
+
+
+@test
+def a_tail_goes_on_without_a_node_that_dies():
+    with Cluster("a") as cluster:
+        a = cluster.nodes["a"]
+        b = cluster.start("b", "--session", "1s")
+        cluster.settled("a", "b")
+        a.s4("deploy", BUNDLE).expect(0)
+        inject(a, "x")
+        with Reader(a, "probe.seen", "--from", "start", "--json") as reader:
+            until("a row", reader.lines)
+            b.kill()
+            until("its slots are taken", lambda: cluster.slots() == {"a": 16})
+            inject(a, *(f"after {i}" for i in range(100)))
+            until("all rows", lambda: len(reader.lines()) == 101)
 
 
 main()

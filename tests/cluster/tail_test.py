@@ -3,49 +3,9 @@
 
     tail_test.py S4 BUNDLE
 """
-import json
-import os
 import signal
-import subprocess
-import tempfile
 
-from cluster import BUNDLE, LIMIT, PLACE, S4, Node, environment, main, test, until
-
-
-class Reader:
-    """`s4 tail`, or another command, on a node; what it prints goes to a file."""
-
-    def __init__(self, node, *args, command="tail"):
-        self.out, self.err = tempfile.TemporaryFile(dir=PLACE), tempfile.TemporaryFile(dir=PLACE)
-        self.process = subprocess.Popen([S4, command, *map(str, args)], stdout=self.out,
-                                        stderr=self.err, cwd=PLACE,
-                                        env=environment(S4_NODE=node.dir))
-
-    @staticmethod
-    def read(file):
-        """All of it; without seeking, since the process writes where the file stands."""
-        return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode()
-
-    def text(self):
-        return self.read(self.out)
-
-    def lines(self):
-        whole = self.text().rpartition("\n")[0]
-        return [json.loads(line) for line in whole.splitlines()]
-
-    def errors(self):
-        return self.read(self.err)
-
-    def end(self):
-        return self.process.wait(LIMIT)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+from cluster import BUNDLE, Node, Reader, main, test, until
 
 
 def inject(node, *lines):

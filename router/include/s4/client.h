@@ -238,7 +238,8 @@ typedef enum s4_tail_kind {
 typedef struct s4_tail_item {
     s4_tail_kind kind;
     uint32_t partition;
-    uint64_t number;  /* of the change in its partition, rising by one; of the last one missed */
+    uint64_t number;  /* of the change in its partition, rising by one; of a table more, when the
+                         partition moved to another node; of the last one missed */
     uint64_t time_us; /* the partition's time of the change */
     uint64_t missed;  /* S4_TAIL_MISSED: how many */
     const char *json; /* of a row; else NULL */
@@ -251,7 +252,9 @@ typedef struct s4_tail s4_tail;
 
 /* Follows an output: every change from now on, in order within each partition. The node keeps a
  * bounded number of bytes for a reader that is slow, then leaves changes out and says how many,
- * where they were: what comes and what was missed are all. At most one per client at a time:
+ * where they were: what comes and what was missed are all. In a cluster it is of all nodes; around
+ * a move of a partition `number` tells the order, and what a node that dies had not told is lost.
+ * S4_UNAVAILABLE: a node was silent for a while, and is back. At most one per client at a time:
  * S4_STATE. The tail is the caller's to s4_tail_destroy, before its client. */
 S4_CLIENT_USE s4_status s4_client_tail(s4_client *client, const s4_tail_options *options,
                                        s4_tail **tail);
