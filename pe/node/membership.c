@@ -1,6 +1,7 @@
 /* The wiring of a node; see the header. */
 #include "pe/node/membership.h"
 
+#include "pe/node/planted.h"
 #include "runtime/base/mem.h"
 #include "runtime/base/rng.h"
 
@@ -65,7 +66,7 @@ static void forget_ready(struct membership *m, const struct map *map)
 
 static bool all_run(const struct membership *m, const struct map *map)
 {
-    for (uint32_t i = 0; i < map->n_apps; i++)
+    for (uint32_t i = 0; i < map->n_apps && !PLANTED(PLANTED_MAP_AT_ONCE); i++)
         if (map->apps[i].phase == MAP_RUN && !is_ready(m, map->apps[i].id))
             return false;
     return true;
@@ -136,6 +137,8 @@ static void app_changed(void *user, const struct map_app *app, enum cluster_app 
 static void stopped(void *user, const struct diag *why)
 {
     struct membership *m = user;
+    if (PLANTED(PLANTED_GOES_ON_EXPIRED))
+        return;
     m->over = true;
     m->options.upcalls->stopped(m->options.user, why);
 }
@@ -150,7 +153,8 @@ static void ended(void *user, const struct diag *why)
 static void moved(void *user, uint32_t slot, uint64_t move, bool done, const char *why)
 {
     struct membership *m = user;
-    cluster_report_move(m->cluster, slot, move, done, why);
+    if (!PLANTED(PLANTED_MOVES_UNREPORTED))
+        cluster_report_move(m->cluster, slot, move, done, why);
 }
 
 static void node_failed(void *user, const struct diag *diag)
@@ -239,7 +243,7 @@ void membership_engine_options(struct membership *m, struct engine_options *opti
     options->map = m->slot_workers;
     options->genesis = m->genesis;
     options->remote = node_remote(m->node);
-    options->apps_wait = true;
+    options->apps_wait = !PLANTED(PLANTED_INPUT_AT_ONCE);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */

@@ -8,6 +8,8 @@
  */
 #include "tests/support/suite.h"
 
+#include <stdio.h>
+
 #include "tests/sim/whole.h"
 
 #define SEEDS_QUICK 30
@@ -63,9 +65,55 @@ START_TEST(a_seed_runs_the_same_way_twice)
 }
 END_TEST
 
+/* One of a line's limits. */
+static void limit(struct whole_draw *limits, const char *name, const char *value)
+{
+    uint64_t n = strtoull(value, NULL, 0);
+    if (strcmp(name, "faults") == 0)
+        limits->faults = (uint32_t)n;
+    else if (strcmp(name, "nodes") == 0)
+        limits->nodes = (uint32_t)n;
+    else if (strcmp(name, "producers") == 0)
+        limits->producers = (uint32_t)n;
+    else if (strcmp(name, "batches") == 0)
+        limits->batches = (uint32_t)n;
+    else if (strcmp(name, "faults_us") == 0)
+        limits->faults_us = n;
+    else
+        ck_abort_msg("%s: no such limit", name);
+}
+
+START_TEST(seeds_that_failed_once)
+{
+    static struct whole whole;
+    char line[256];
+    FILE *file = fopen(WHOLE_SEEDS, "r");
+    ck_assert_ptr_nonnull(file);
+    while (fgets(line, sizeof line, file)) {
+        struct whole_draw limits = most();
+        char *at = line, *end = NULL;
+        line[strcspn(line, "#\n")] = '\0';
+        uint64_t seed = strtoull(at, &end, 10);
+        if (end == at)
+            continue;
+        for (at = end; *(at += strspn(at, " ")); at = end) {
+            end = at + strcspn(at, " ");
+            end += *end ? 1 : 0;
+            char *value = strchr(at, '=');
+            ck_assert_ptr_nonnull(value);
+            *value = '\0';
+            limit(&limits, at, value + 1);
+        }
+        live(&whole, seed, &limits);
+    }
+    fclose(file);
+}
+END_TEST
+
 Suite *suite_build(void)
 {
     Suite *suite = suite_create("whole");
+    suite_add(suite, "failed_once", seeds_that_failed_once, 600);
     suite_add(suite, "seeds", any_seed_keeps_the_rules_and_settles, 1200);
     suite_add(suite, "replay", a_seed_runs_the_same_way_twice, 1200);
     return suite;
