@@ -251,7 +251,7 @@ void node_arrived(struct node *node, uint32_t from, const struct ferry_frame *fr
 {
     CHECK(from < MAP_MEMBERS_MAX);
     bool newer = frame->version > node->map->version && !PLANTED(PLANTED_NO_WAITING);
-    if (node->late[from].first || newer)
+    if (node->late[from].first || node->fresh || newer)
         put_off(node, from, frame, token);
     else
         take(node, from, frame, token);
@@ -269,7 +269,7 @@ static struct late_frame *late_take(struct late_frames *list)
 bool node_late_step(struct node *node)
 {
     bool any = false;
-    for (uint32_t from = 0; from < MAP_MEMBERS_MAX; from++) {
+    for (uint32_t from = 0; from < MAP_MEMBERS_MAX && !node->fresh; from++) {
         struct late_frames *list = &node->late[from];
         while (list->first && list->first->version <= node->map->version) {
             struct late_frame *late = late_take(list);

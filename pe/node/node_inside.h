@@ -135,7 +135,8 @@ struct node {
     struct map *map;  /* in force; owned */
     struct map *next; /* the newest one that is not yet; owned */
     bool still;       /* the engine was asked to stand still */
-    bool fresh;       /* the first map was not looked at for moves yet */
+    bool fresh; /* the first map was not looked at for moves yet: what comes waits, since a slot
+                   may be on its way here already */
     bool failed;
     struct move_out out;
     struct move_in in;

@@ -30,6 +30,7 @@ static struct node_upcalls upcalls;
 static struct node_options options;
 static uint32_t failures, moves_done, moves_failed, warnings;
 static char why_not[MAP_WHY_MAX + 2], warning[200];
+static bool comes_at_once; /* by the first map slot 1 is on its way here */
 
 static s4_status ferry_send(struct ferry *ferry, uint32_t to, const struct ferry_frame *frame)
 {
@@ -140,6 +141,11 @@ static void start(bool threads)
     for (uint32_t slot = 0; slot < SLOTS; slot++)
         map->slots[slot] =
             (struct map_slot){ .target = MAP_NOBODY, .epoch = 1, .generation = 1, .genesis = 1 };
+    if (comes_at_once) {
+        map->slots[1].owner = 1;
+        map->slots[1].target = 0;
+        map->slots[1].move = 1;
+    }
     ck_assert_int_eq(node_create(&options, &node), S4_OK);
     node_first_map(map, workers, genesis);
     rig_start(&rig, &(struct rig_options){ .app = &s4_plugin,
@@ -394,6 +400,26 @@ START_TEST(what_cannot_come_is_refused)
 }
 END_TEST
 
+/* Before the node has made its first step. */
+START_TEST(what_comes_at_once_waits_for_the_first_map)
+{
+    comes_at_once = true;
+    start(false);
+    comes_at_once = false;
+    struct move_chunk chunk = { .magic = CHUNK_MAGIC, .move = 1, .slot = 1, .kind = CHUNK_END };
+    struct ferry_frame frame = { .app = "s4", .version = 1, .lane = NODE_MOVE_LANE };
+    const uint64_t token[2] = { 0 };
+    frame.block = some_block(0, sizeof chunk);
+    memcpy(frame.block->data, &chunk, sizeof chunk);
+    frame.block->used = sizeof chunk;
+    node_arrived(node, 1, &frame, token);
+    settle();
+    ck_assert_uint_eq(moves_done + moves_failed,
+                      1); /* not taken for a piece of a move that is over */
+    stop();
+}
+END_TEST
+
 /* ---- memory -----------------------------------------------------------------------------------
  */
 
@@ -424,6 +450,7 @@ Suite *suite_build(void)
     suite_add(suite, "stops", an_engine_stops_in_the_middle_of_a_change, 20);
     suite_add(suite, "limit", a_slot_that_comes_has_a_limit, 20);
     suite_add(suite, "refused", what_cannot_come_is_refused, 20);
+    suite_add(suite, "at once", what_comes_at_once_waits_for_the_first_map, 20);
     suite_add(suite, "memory", records_that_cannot_be_kept_are_let_go_of, 20);
     suite_add(suite, "pace", a_slot_leaves_as_fast_as_frames_do, 20);
     suite_add(suite, "frozen", a_slot_that_stands_still_too_long_is_told_of, 20);
