@@ -104,14 +104,14 @@ static s4_status make_pair(struct host_app *app, uint32_t i, struct diag *diag)
     return S4_OK;
 }
 
-void host_app_simplify(struct host_app *app, uint32_t i)
+void host_app_simplify(struct host_app *app, uint32_t stream)
 {
-    const struct host_stream *s = &app->streams[i];
+    const struct host_stream *s = &app->streams[stream];
     bool simple = s->n_routes == 1 && !app->event_time && !host_hearers(s);
     bool one = simple && s->routes[0]->kind == ROUTE_KEYED && s->routes[0]->spec.one;
-    atomic_store_explicit(&app->emits[i].descriptor, simple ? s->type->descriptor : NULL,
+    atomic_store_explicit(&app->emits[stream].descriptor, simple ? s->type->descriptor : NULL,
                           memory_order_relaxed);
-    atomic_store_explicit(&app->source_emits[i].descriptor, one ? s->type->descriptor : NULL,
+    atomic_store_explicit(&app->source_emits[stream].descriptor, one ? s->type->descriptor : NULL,
                           memory_order_relaxed);
 }
 

@@ -3,6 +3,9 @@
  */
 #include "tests/support/suite.h"
 
+#include <pthread.h>
+#include <sched.h>
+
 #include "pe/host/host.h"
 #include "pe/host/slots.h"
 #include "runtime/base/mem.h"
@@ -251,6 +254,45 @@ START_TEST(either_is_deployed_first)
 }
 END_TEST
 
+struct speaking {
+    pthread_t thread;
+    _Atomic bool done;
+};
+
+static void *keep_speaking(void *user)
+{
+    struct speaking *speaking = user;
+    for (uint64_t n = 1; !atomic_load(&speaking->done); n++)
+        ck_assert_int_eq(rig_inject(&rig, "told", n % 5, n,
+                                    "{\"user\":\"a\"}\n{\"user\":\"b\",\"kind\":2,\"n\":50}\n",
+                                    INJECTION_APPLIED),
+                         S4_OK);
+    return NULL;
+}
+
+/* Lists of hearers are replaced while runs read them. */
+START_TEST(hearers_come_and_go_while_it_speaks)
+{
+    struct speaking speaking = { 0 };
+    struct diag diag = { 0 };
+    uint64_t dropped;
+    rig_start(&rig, &(struct rig_options){ .app = &s4_plugin, .workers = 2, .threads = true });
+    ck_assert_int_eq(pthread_create(&speaking.thread, NULL, keep_speaking, &speaking), 0);
+    for (int i = 0; i < 30; i++) {
+        deploy_hearer();
+        while (counters_of("hears").imported == 0)
+            sched_yield();
+        ck_assert_int_eq(engine_undeploy(rig.engine, "hears", &dropped, &diag), S4_OK);
+        if (i < 29)
+            rig_other_fini(&other);
+    }
+    atomic_store(&speaking.done, true);
+    pthread_join(speaking.thread, NULL);
+    ck_assert_uint_gt(counters_of("speaks").exported, 29);
+    stop();
+}
+END_TEST
+
 /* What is on its way to an app that goes is counted. */
 START_TEST(what_waits_for_who_goes_is_counted)
 {
@@ -473,6 +515,7 @@ Suite *suite_build(void)
     suite_add(suite, "incoming", what_comes_in_is_heard_too, 10);
     suite_add(suite, "workers", rows_do_not_depend_on_workers, 60);
     suite_add(suite, "order", either_is_deployed_first, 20);
+    suite_add(suite, "threads", hearers_come_and_go_while_it_speaks, 60);
     suite_add(suite, "waiting", what_waits_for_who_goes_is_counted, 10);
     suite_add(suite, "refused", what_does_not_go_together_is_refused, 20);
     suite_add(suite, "types", types_are_compared_by_their_attributes, 10);
