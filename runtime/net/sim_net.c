@@ -56,6 +56,8 @@ void sim_conn_close(struct sim_net *net, struct sim_conn *conn, int side, const 
     conn->ends[side].closed = true;
     if (!other->endpoint) {
         other->closed = true;
+    } else if (conn->hole) {
+        return; /* it will never know */
     } else if (conn->ends[side].endpoint && !other->closed &&
                sim_is_blocked(net, conn->ends[side].endpoint, other->endpoint)) {
         other->untold = true;
@@ -159,7 +161,8 @@ s4_status sim_send_locked(struct sim_net *net, struct sim_conn *conn, int side,
                           const void *envelope, size_t size, struct block *block)
 {
     struct sim_end *to = &conn->ends[side];
-    if (sim_is_blocked(net, conn->ends[!side].endpoint, to->endpoint))
+    net->messages += conn->hole;
+    if (conn->hole || sim_is_blocked(net, conn->ends[!side].endpoint, to->endpoint))
         return S4_OK;
     if (to->queued >= net->options.queue_max)
         return S4_FULL;
@@ -174,7 +177,9 @@ s4_status sim_send_locked(struct sim_net *net, struct sim_conn *conn, int side,
     }
     enum sim_fault fault = draw_fault(net);
     uint64_t late = fault == SIM_LATE ? rng_below(&net->rng, SIM_LATE_MAX_US) : 0;
-    int copies = fault == SIM_DUPLICATE ? 2 : fault == SIM_DROP || fault == SIM_CUT ? 0 : 1;
+    int copies = fault == SIM_DUPLICATE                                       ? 2
+                 : fault == SIM_DROP || fault == SIM_CUT || fault == SIM_HOLE ? 0
+                                                                              : 1;
     if (fault == SIM_FLIP)
         items[0]->flip = 1 + rng_below(&net->rng, 8 * (size + (block ? block->used : 0)));
     for (int i = 0; i < 2; i++) {
@@ -188,6 +193,7 @@ s4_status sim_send_locked(struct sim_net *net, struct sim_conn *conn, int side,
             block_hold(block);
         sim_enqueue(net, items[i], late);
     }
+    conn->hole |= fault == SIM_HOLE;
     if (fault == SIM_CUT) {
         sim_conn_close(net, conn, side, "cut by the simulated net");
         conn->ends[side].closed = false; /* both ends have yet to hear of it */

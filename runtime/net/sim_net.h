@@ -22,6 +22,7 @@ struct sim_conn {
     struct sim_conn *next;
     struct sim_end ends[2]; /* 0: the one that called connect */
     uint32_t items;         /* that name this connection */
+    bool hole;              /* what goes in does not come out */
     char address[TRANSPORT_ADDRESS_MAX];
 };
 

@@ -51,7 +51,7 @@ static s4_status sim_send(struct transport *transport, uint64_t peer, const void
     s4_status status = S4_UNAVAILABLE;
     if (up)
         status = sim_send_locked(net, conn, !side, envelope, size, block);
-    else if (conn && conn->ends[side].untold && !conn->ends[side].closed)
+    else if (conn && (conn->ends[side].untold || conn->hole) && !conn->ends[side].closed)
         status = S4_OK; /* to nowhere */
     pthread_mutex_unlock(&net->lock);
     return status;

@@ -23,6 +23,7 @@ enum sim_fault {
     SIM_DUPLICATE, /* it arrives twice */
     SIM_FLIP,      /* one bit of it is flipped, in either frame */
     SIM_CUT,       /* its connection closes instead */
+    SIM_HOLE,      /* nothing of its connection arrives any more, either way, not even its end */
     SIM_LATE,      /* it comes late, by up to SIM_LATE_MAX_US, and what is behind it, too */
     SIM_FAULTS
 };

@@ -9,6 +9,8 @@
 #define SETTLE_US     40000000u /* then all is applied, and everybody heard */
 #define BLOCKED_US    12000000u /* at most, by turns */
 #define PAUSED_US     9000000u
+#define WAIT_MIN_US   100u
+#define WAIT_MAX_US   100000u
 #define CHECK_ONE_IN  40
 #define ROUND_MAX_US  2000u
 #define ROUND_LONG_US 200000u
@@ -33,7 +35,7 @@ static struct world_draw draw_world(struct world *world)
         .closes = world_one_in(world, 2),
     };
     for (int fault = SIM_NO_FAULT + 1; fault < SIM_FAULTS; fault++)
-        draw.rates[fault] = rate(world, fault == SIM_LATE ? 2000 : 20000);
+        draw.rates[fault] = rate(world, fault >= SIM_HOLE ? 2000 : 20000);
     return draw;
 }
 
@@ -108,7 +110,10 @@ static void pass_time(struct world *world)
         uint64_t at = net_deadline_us(world->nodes[i].net);
         due = at < due ? at : due;
     }
-    clock_sim_advance(&world->clock, due <= now ? 1 : due - now < 100000 ? due - now : 100000);
+    uint64_t us = due <= now ? 0 : due - now;
+    clock_sim_advance(&world->clock, us < WAIT_MIN_US   ? WAIT_MIN_US
+                                     : us < WAIT_MAX_US ? us
+                                                        : WAIT_MAX_US);
 }
 
 static void step_all(struct world *world)

@@ -98,7 +98,12 @@ void world_close(struct world *world);
 
 /* ---- net_world.c ---- */
 
-void world_broke(struct world *world, const char *format, ...) PRINTF(2, 3);
+/* A rule is broken: which, by a format and what goes with it. The first counts. */
+#define world_broke(world, ...)                                            \
+    do {                                                                   \
+        if ((world)->broken[0] == 0)                                       \
+            snprintf((world)->broken, sizeof(world)->broken, __VA_ARGS__); \
+    } while (0)
 uint64_t world_below(struct world *world, uint64_t n);
 bool world_one_in(struct world *world, uint32_t n);
 struct block_pool *world_pool(uint32_t index);

@@ -141,7 +141,7 @@ static void draw_rates(struct whole *whole)
 {
     uint32_t rates[SIM_FAULTS] = { 0 };
     for (int fault = SIM_NO_FAULT + 1; whole_has(whole, WHOLE_NET) && fault < SIM_FAULTS; fault++)
-        rates[fault] = (uint32_t)whole_below(whole, fault == SIM_LATE ? 1000 : 10000);
+        rates[fault] = (uint32_t)whole_below(whole, fault >= SIM_HOLE ? 1000 : 10000);
     sim_net_rates(whole->net, rates);
     for (enum coord_fault fault = 0; whole_has(whole, WHOLE_SERVICE) && fault < COORD_FAULTS;
          fault++)

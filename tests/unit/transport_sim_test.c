@@ -115,8 +115,8 @@ static void run_fault(enum sim_fault fault, struct heard heard[2])
 START_TEST(faults_are_what_they_say)
 {
     static const size_t counts[] = {
-        [SIM_NO_FAULT] = 10, [SIM_DROP] = 9, [SIM_DUPLICATE] = 11,
-        [SIM_FLIP] = 10,     [SIM_CUT] = 4,  [SIM_LATE] = 10,
+        [SIM_NO_FAULT] = 10, [SIM_DROP] = 9, [SIM_DUPLICATE] = 11, [SIM_FLIP] = 10,
+        [SIM_CUT] = 4,       [SIM_HOLE] = 4, [SIM_LATE] = 10,
     };
     for (int fault = SIM_NO_FAULT; fault < SIM_FAULTS; fault++) {
         struct heard heard[2];
