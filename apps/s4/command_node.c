@@ -44,6 +44,15 @@ static void check_address(const struct argp_state *state, const struct settings 
                       text);
 }
 
+static void check_announce(const struct argp_state *state, const struct settings *settings)
+{
+    struct address address;
+    struct diag diag = { 0 };
+    const char *text = settings->membership.announce;
+    if (text && address_read(text, ADDRESS_REACH, settings->keys, &address, &diag) != S4_OK)
+        command_usage(state, "--announce %s", diag.text);
+}
+
 static void check_addresses(const struct argp_state *state, struct settings *settings)
 {
     settings->keys = endpoint_keys(settings->keys);
@@ -51,9 +60,10 @@ static void check_addresses(const struct argp_state *state, struct settings *set
         command_usage(state, "--secret goes with --keys");
     check_address(state, settings, "listen", settings->listen);
     check_address(state, settings, "address", settings->membership.address);
+    check_announce(state, settings);
 }
 
-enum { OPT_CLUSTER = 0x100, OPT_NAME, OPT_ADDRESS, OPT_STANDBY, OPT_SECRET };
+enum { OPT_CLUSTER = 0x100, OPT_NAME, OPT_ADDRESS, OPT_ANNOUNCE, OPT_STANDBY, OPT_SECRET };
 
 /* The machine's name, and the process where there may be several nodes on it. */
 static const char *default_name(void)
@@ -70,10 +80,10 @@ static void check_membership(const struct argp_state *state, struct settings *se
 {
     struct member_options *membership = &settings->membership;
     if (!membership->cluster) {
-        if (membership->name || membership->address || membership->standby ||
-            membership->service.zk || membership->service.shared)
-            command_usage(state, "--name, --address, --standby, --zk and --shared are about a "
-                                 "cluster: which one? (--cluster)");
+        if (membership->name || membership->address || membership->announce ||
+            membership->standby || membership->service.zk || membership->service.shared)
+            command_usage(state, "--name, --address, --announce, --standby, --zk and --shared "
+                                 "are about a cluster: which one? (--cluster)");
         return;
     }
     if (settings->options.slots)
@@ -109,6 +119,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case OPT_ADDRESS:
         settings->membership.address = arg;
+        return 0;
+    case OPT_ANNOUNCE:
+        settings->membership.announce = arg;
         return 0;
     case OPT_STANDBY:
         settings->membership.standby = true;
@@ -470,6 +483,9 @@ int command_node(int argc, char **argv)
           "Its name there (default: its key's, or the machine's and a number)", 2 },
         { "address", OPT_ADDRESS, "tcp://HOST:PORT", 0,
           "Where the other nodes reach it (default: any free port of 127.0.0.1)", 2 },
+        { "announce", OPT_ANNOUNCE, "tcp://HOST:PORT", 0,
+          "What it tells them instead, where something between them passes on what is sent there",
+          2 },
         { "standby", OPT_STANDBY, 0, 0, "Take slots only when another node fails", 2 },
         CLUSTER_FLAGS,
         ENGINE_FLAGS,

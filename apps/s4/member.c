@@ -352,6 +352,7 @@ static s4_status make_membership(struct member *member, struct diag *diag)
                                          .report_user = member };
     struct membership_options options = { .cluster = member->options.cluster,
                                           .entry = &entry,
+                                          .announce = member->options.announce,
                                           .service = { .connect = connect_service, .user = member },
                                           .clock = &clock_real,
                                           .log = member->options.log,

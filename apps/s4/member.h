@@ -36,6 +36,7 @@ struct member_options {
     const char *cluster;
     const char *name;
     const char *address;  /* to bind for other nodes */
+    const char *announce; /* where they reach it; NULL: what it bound */
     const char *clients;  /* where clients reach it */
     struct keyring *ring; /* borrowed; NULL: no keys, and nothing but this machine */
     uint32_t workers;

@@ -268,7 +268,9 @@ static s4_status make_ferry(struct membership *m, const char *address, struct di
 static s4_status make_cluster(struct membership *m, struct diag *diag)
 {
     struct entry_node entry = *m->options.entry;
-    const char *address = net_address(m->net); /* as it came out */
+    const char *address = m->options.announce;
+    if (!address)
+        address = net_address(m->net); /* as it came out */
     if (strlen(address) > MAP_ADDRESS_MAX)
         return diag_set(diag, S4_TOO_LARGE, "an address of %zu bytes; at most %d", strlen(address),
                         MAP_ADDRESS_MAX);
@@ -315,6 +317,7 @@ s4_status membership_create(const struct membership_options *options,
     if (status == S4_OK)
         status = make_cluster(made, diag);
     made->options.entry = NULL;
+    made->options.announce = NULL;
     made->options.cluster = NULL;
     if (status != S4_OK) {
         membership_destroy(made);

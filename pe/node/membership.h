@@ -40,6 +40,7 @@ struct membership_options {
     const char *cluster;
     /* Who it is; `address` is where it listens for other nodes. */
     const struct entry_node *entry;
+    const char *announce; /* to the others, as its address; NULL: what it bound */
     struct transport *transport;
     struct cluster_service service;
     const struct clock *clock;
@@ -51,7 +52,7 @@ struct membership_options {
 };
 
 /* Binds its address and begins to join. Takes the transport in any case; all else that options
- * point to outlives it, except `cluster` and `entry`. */
+ * point to outlives it, except `cluster`, `entry` and `announce`. */
 s4_status membership_create(const struct membership_options *options,
                             struct membership **membership, struct diag *diag) MUST_USE;
 
