@@ -18,7 +18,7 @@ import traceback
 
 S4 = os.path.abspath(sys.argv[1])
 BUNDLE = os.path.abspath(sys.argv[2])
-LIMIT = 60  # seconds, for anything
+LIMIT = 60
 PLACE = tempfile.mkdtemp(prefix="s4-test-")
 NODES = []
 
