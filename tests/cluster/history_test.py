@@ -166,6 +166,19 @@ def a_doubled_batch_after_a_lost_life():
 
 
 @test
+def what_was_passed_on_again():
+    """By who took the place of a dead one; nobody else may."""
+    story = Story()
+    row = story.seconds[1, 3]
+    row.update(n=row["n"] + 1, lives=2)
+    expect(story.problems(lost_max=9, seconds_lost_max=9))
+    row.update(lives=1)
+    expect(story.problems(lost_max=9, seconds_lost_max=9), "doubled")
+    row.update(lives=2)
+    expect(story.problems(), "doubled", "passed")
+
+
+@test
 def reordered_entries():
     story = Story()
     story.accounts[2, 5]["back"] = 1
