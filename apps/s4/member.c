@@ -31,6 +31,7 @@ struct order {
 
 /* A request that the cluster was asked for and has not answered. */
 struct asked {
+    struct asked *prev, *next; /* of the member's; its thread's */
     struct member *member;
     void *request;
 };
@@ -40,6 +41,7 @@ struct member {
     struct block_pool *blocks;
     struct membership *membership;
     pthread_t thread;
+    struct asked *asked; /* the thread's, and when it has ended */
 
     _Atomic uint64_t sure_until_us; /* 0: it may not answer */
     _Atomic uint64_t settled;       /* under the map of this version; 0: not */
@@ -156,18 +158,32 @@ static void answer(struct member *member, void *request, s4_status status, const
     event_push(member, event);
 }
 
+static void asked_free(struct asked *asked)
+{
+    if (asked->prev)
+        asked->prev->next = asked->next;
+    else
+        asked->member->asked = asked->next;
+    if (asked->next)
+        asked->next->prev = asked->prev;
+    mem_free(asked);
+}
+
 static void asked_answered(void *user, s4_status status, const struct diag *why)
 {
     struct asked *asked = user;
     answer(asked->member, asked->request, status, why);
-    mem_free(asked);
+    asked_free(asked);
 }
 
 static void ask_cluster(struct member *member, const struct order *order)
 {
     struct asked *asked = mem_zalloc(sizeof *asked);
     CHECK(asked);
-    *asked = (struct asked){ member, order->request };
+    *asked = (struct asked){ .next = member->asked, .member = member, .request = order->request };
+    if (member->asked)
+        member->asked->prev = asked;
+    member->asked = asked;
     struct cluster_reply reply = { asked_answered, asked };
     struct cluster *cluster = membership_cluster(member->membership);
     s4_status status;
@@ -179,7 +195,7 @@ static void ask_cluster(struct member *member, const struct order *order)
         status = cluster_drain(cluster, order->node, reply);
     if (status == S4_OK)
         return;
-    mem_free(asked);
+    asked_free(asked);
     answer(member, order->request, status, NULL);
 }
 
@@ -442,6 +458,8 @@ void member_destroy(struct member *member)
         order = next;
     }
     membership_destroy(member->membership);
+    while (member->asked) /* what the cluster had not answered when its session ended */
+        asked_free(member->asked);
     block_pool_destroy(member->blocks);
     pthread_mutex_destroy(&member->lock);
     mem_free(member);
