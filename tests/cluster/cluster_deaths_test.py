@@ -128,7 +128,7 @@ def a_node_stops_for_longer_than_its_session():
         cluster.await_counted(EVENTS // 10)
         stopped = cluster.nodes["n3"]
         since = time.monotonic()
-        stopped.process.send_signal(signal.SIGSTOP)
+        cluster.stop("n3")
         try:
             took = await_service(cluster.nodes["n1"], since, "SIGSTOP")
         finally:

@@ -1,5 +1,6 @@
 """Clusters of real processes for tests: nodes behind proxies, clients that write a history, and
 the verdict over it."""
+import fcntl
 import json
 import os
 import shutil
@@ -139,6 +140,31 @@ class Cluster:
         node.process.send_signal(signal.SIGKILL)
         node.process.wait()
         self.forget(name)
+
+    def stop(self, name):
+        """As if its machine stood still. Whoever has the shared directory's lock just then would
+        stop the others, too: then a little later."""
+        process = self.nodes[name].process
+        for _ in range(100):
+            process.send_signal(signal.SIGSTOP)
+            if self.is_lock_free():
+                return
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.01)
+        raise AssertionError(f"{name} always has the lock")
+
+    def is_lock_free(self):
+        if "--shared" not in self.service:
+            return True
+        with open(os.path.join(self.shared, "lock"), "rb") as lock:
+            end = time.monotonic() + 0.2
+            while time.monotonic() < end:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return True
+                except BlockingIOError:
+                    time.sleep(0.001)
+        return False
 
     def pause(self, name, seconds):
         node = self.nodes[name]
