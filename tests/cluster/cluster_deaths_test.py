@@ -52,7 +52,7 @@ def by_key(rows):
 
 def applied_at(cluster, name):
     counters = cluster.nodes[name].counters()
-    return int(counters.get("ledger.applied", 0))
+    return int(counters.get(f"node/{name}/ledger.applied", 0))
 
 
 def begin(cluster, nodes, *more_of_first):
