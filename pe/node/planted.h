@@ -1,5 +1,6 @@
-/* What can be planted in how a node is wired (runtime/base/planted.h); tests/sim/whole_test.c finds
- * each. */
+/* What can be planted in how a node is wired (runtime/base/planted.h), for tests/sim/whole_test.c.
+ * The four of early and dead nodes need what seldom comes together; a few hundred seeds may not
+ * show them. */
 #ifndef PE_NODE_PLANTED_H
 #define PE_NODE_PLANTED_H
 

@@ -133,7 +133,7 @@ struct whole {
     uint64_t blocked_us[WHOLE_NODES][WHOLE_NODES]; /* until then */
     uint64_t cut_us[WHOLE_NODES];
     uint64_t away_us, fault_us, deployed_us;
-    bool founded, healed;
+    bool founding, founded, healed;
     uint64_t owners[WHOLE_SLOTS_MAX][WHOLE_EPOCHS]; /* incarnation that ran it under this epoch */
     struct walks_totals expected;                   /* what acknowledged batches do */
     uint64_t deaths, joins, leaves, acked, in_doubt, retried;
