@@ -33,11 +33,10 @@ void whole_trace(struct whole *whole, char what, uint32_t node, uint64_t number)
 
 void whole_broke(struct whole *whole, const char *format, ...)
 {
-    if (whole->broken[0])
-        return;
     va_list args;
     va_start(args, format);
-    vsnprintf(whole->broken, sizeof whole->broken, format, args);
+    if (!whole->broken[0])
+        vsnprintf(whole->broken, sizeof whole->broken, format, args);
     va_end(args);
 }
 
