@@ -291,11 +291,11 @@ static void unheard(void *user, const struct net_silence *silence)
                   silence->heard ? "heard again" : "silent");
 }
 
-/* What it sent is gone with its session; the map will say what becomes of it. */
+/* One of the two with that node; the map will say what becomes of it. What came early may be of the
+ * other one, and waits on. */
 static void failed(void *user, const char *name, uint64_t incarnation, const struct diag *diag)
 {
     struct ferry_net *self = user;
-    drop_early(self, name, incarnation);
     if (self->log)
         log_write(self->log, LOG_WARN, "a session with node %s is over: %s", name, diag->text);
 }
