@@ -61,7 +61,7 @@ def builds(everything):
                 Build("build-asan", "gcc, ASan+UBSan", "gcc", sanitized("address,undefined"),
                       ["slow"], 4)]
     return [
-        Build("build", "gcc", "gcc", limit_s=1500),
+        Build("build", "gcc", "gcc", limit_s=2000),
         Build("build-asan", "gcc, ASan+UBSan", "gcc", sanitized("address,undefined"), ["slow"], 4,
               900),
         Build("build-clang", "clang", "clang", skip=["slow"]),
