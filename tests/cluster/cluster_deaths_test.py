@@ -50,11 +50,6 @@ def by_key(rows):
     return {(int(row["sender"]), int(row["key"])): row for row in rows}
 
 
-def applied_at(cluster, name):
-    counters = cluster.nodes[name].counters()
-    return int(counters.get(f"node/{name}/ledger.applied", 0))
-
-
 def begin(cluster, nodes, *more_of_first):
     cluster.start(nodes[0], *more_of_first)
     cluster.start_all(*nodes[1:])
@@ -64,7 +59,6 @@ def begin(cluster, nodes, *more_of_first):
 
 
 def end(cluster, programs, lost_max):
-    """Until slots that move stand still: a drain needs all of them."""
     for program in programs:
         program.end(600)
     result = cluster.judge(lost_max=lost_max, seconds_lost_max=lost_max)
@@ -110,13 +104,13 @@ def a_standby_takes_the_slots():
     with Mourning() as cluster:
         programs = begin(cluster, ("n1", "n2"))
         cluster.start("idle", "--standby")
-        assert applied_at(cluster, "idle") == 0
+        assert cluster.applied_at("idle") == 0
         cluster.await_counted(EVENTS // 10)
         since = time.monotonic()
         cluster.crash("n2")
         took = await_service(cluster.nodes["n1"], since, "kill -9")
         assert took <= SERVES_S, f"{took:.2f} s"
-        until("the standby works", lambda: applied_at(cluster, "idle") > 0)
+        until("the standby works", lambda: cluster.applied_at("idle") > 0)
         end(cluster, programs, lost_max=EVENTS)
 
 

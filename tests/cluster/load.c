@@ -22,7 +22,6 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <s4/client.h>
 

@@ -1,7 +1,6 @@
 """Clusters of real processes for tests: nodes behind proxies, clients that write a history, and
 the verdict over it."""
 import fcntl
-import json
 import os
 import shutil
 import signal
@@ -11,7 +10,7 @@ import sys
 import tempfile
 import time
 
-from cluster import BUNDLE, LIMIT, NODES, PLACE, Node, Proxy, path, s4, until
+from cluster import BUNDLE, LIMIT, NODES, PLACE, Node, Proxy, s4, until
 from history import check, lines_of
 
 EVERYTHING = "--all" in sys.argv  # the sizes that the issue of the day wants; else what takes a minute
@@ -172,6 +171,10 @@ class Cluster:
         time.sleep(seconds)
         node.process.send_signal(signal.SIGCONT)
 
+    def applied_at(self, name):
+        """Records that this node applied, by whoever answers."""
+        return int(self.any().counters().get(f"node/{name}/ledger.applied", 0))
+
     # ---- clients -------------------------------------------------------------------------------
 
     def load(self, sender, events, *names, keys=1000, batch=500, window=8, rate=0, repeat=True):
@@ -222,10 +225,3 @@ class Cluster:
             f"{result.lost_seconds} of the second stage")
         assert not result.problems, "\n".join(result.problems)
         return result
-
-
-def write_history(cluster, name):
-    """For history.py by hand."""
-    with open(path(name), "w", encoding="utf-8") as out:
-        for line in cluster.history():
-            print(json.dumps(line), file=out)
