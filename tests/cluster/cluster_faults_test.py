@@ -12,6 +12,7 @@ from nodes import EVERYTHING, SESSION_S, Cluster, say
 
 EVENTS = 10_000_000 if EVERYTHING else 300_000
 RATE = 0 if EVERYTHING else 40_000  # of each sender; so that there is time for faults
+ROUNDS_MORE = 5 if EVERYTHING else 1
 SENDERS = (1, 2)
 NAMES = ("n1", "n2", "n3")
 SEED = random.randrange(1 << 32)
@@ -32,7 +33,7 @@ def under(fault, rounds=6):
                     for sender in SENDERS]
         reader = cluster.reader("r1", "n1")
         happened = 0
-        while running(programs) and (happened < rounds or EVERYTHING):
+        while running(programs) and happened < rounds * ROUNDS_MORE:
             fault(cluster, rng, happened)
             happened += 1
         for program in programs:
