@@ -337,6 +337,17 @@ static s4_status begin_session(struct coord_dir *dir)
     return status;
 }
 
+/* What lies there is nobody's: who comes is told so. Who was there waits until it can be read
+ * again, as for a service that is away. */
+static void meet_garbage(struct coord_dir *dir, s4_status status)
+{
+    bool garbage = status == S4_CORRUPT || status == S4_VERSION || status == S4_TOO_LARGE;
+    if (garbage && dir->session == 0)
+        become(dir, COORD_REFUSED);
+    else if (garbage && dir->coord.state == COORD_CONNECTED)
+        become(dir, COORD_SUSPENDED);
+}
+
 /* Loads under the lock; false: no lock, or it cannot be read, or this session has been ended. */
 static bool enter(struct coord_dir *dir)
 {
@@ -352,8 +363,8 @@ static bool enter(struct coord_dir *dir)
         diag_set(&dir->coord.why, S4_UNAVAILABLE, "%s: the session was silent for too long",
                  dir->path);
         become(dir, COORD_EXPIRED);
-    } else if (status == S4_CORRUPT || status == S4_VERSION || status == S4_TOO_LARGE) {
-        become(dir, COORD_REFUSED);
+    } else {
+        meet_garbage(dir, status);
     }
     return false;
 }
@@ -377,9 +388,7 @@ static void look(struct coord_dir *dir)
     uint64_t now = now_us(dir);
     if (now >= dir->poll_us) {
         dir->poll_us = now + COORD_DIR_POLL_US;
-        s4_status status = load(dir);
-        if (status == S4_CORRUPT || status == S4_VERSION)
-            become(dir, COORD_REFUSED);
+        meet_garbage(dir, load(dir));
     }
     if (now < dir->look_us && now < dir->beat_us)
         return;

@@ -113,6 +113,23 @@ def garbage_in_the_services_entries():
 
 
 @test
+def garbage_while_nodes_live():
+    """It is as if the service were away: events go on, and all is well when it can be read again."""
+    with Cluster() as cluster:
+        cluster.start_all("n1", "n2")
+        cluster.deploy()
+        await_calm(cluster)
+        place = os.path.join(cluster.shared, "entries")
+        with open(place, "rb") as file:
+            good = file.read()
+        replace(place, b"garbage")
+        send(cluster.nodes["n1"], 50).expect(0)
+        replace(place, good)
+        send(cluster.nodes["n2"], 50, sender=8).expect(0)
+        until("all entries", lambda: cluster.counted() == 100)
+
+
+@test
 def the_service_is_away_and_comes_back():
     """Events go on under the map that there is; nobody joins until it is back."""
     with Cluster() as cluster:

@@ -232,6 +232,39 @@ START_TEST(a_damaged_file_is_refused)
 }
 END_TEST
 
+static void overwrite(const char *path, const void *bytes, size_t size)
+{
+    char made[160];
+    snprintf(made, sizeof made, "%s.new", path);
+    int fd = open(made, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, bytes, size), (ssize_t)size);
+    close(fd);
+    ck_assert_int_eq(rename(made, path), 0);
+}
+
+START_TEST(who_is_there_outlives_a_damaged_file)
+{
+    struct coord_place place;
+    char path[128], good[4096];
+    coord_place_open(&place, COORD_PLACE_DIR, 1);
+    struct coord_client *one = coord_place_join(&place);
+    ck_assert_int_eq(coord_place_create(one, "/a", COORD_PERSISTENT, "text", NULL), S4_OK);
+    snprintf(path, sizeof path, "%s/entries", place.dir);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = read(fd, good, sizeof good);
+    close(fd);
+    ck_assert_int_gt(size, 0);
+    overwrite(path, "garbage", 7);
+    coord_place_until_state(one, COORD_SUSPENDED);
+    ck_assert_ptr_nonnull(strstr(coord_why(one->coord)->text, "/entries: it"));
+    overwrite(path, good, (size_t)size);
+    coord_place_until_state(one, COORD_CONNECTED);
+    ck_assert_int_eq(coord_place_get(one, "/a", 0, NULL), S4_OK);
+    coord_place_close(&place);
+}
+END_TEST
+
 Suite *suite_build(void)
 {
     Suite *suite = suite_create("coord_dir");
@@ -239,5 +272,6 @@ Suite *suite_build(void)
     suite_add(suite, "stopped", who_is_stopped_for_too_long_has_expired, 60);
     suite_add(suite, "own", what_is_not_its_own_is_refused, 20);
     suite_add(suite, "damaged", a_damaged_file_is_refused, 60);
+    suite_add(suite, "outlives", who_is_there_outlives_a_damaged_file, 60);
     return suite;
 }
