@@ -5,7 +5,6 @@
 #include "tests/sim/whole.h"
 
 #include <check.h>
-#include <stdarg.h>
 
 #include "router/coord/found.h"
 #include "runtime/base/hash.h"
@@ -29,15 +28,6 @@ void whole_trace(struct whole *whole, char what, uint32_t node, uint64_t number)
     if (whole->loud)
         fprintf(stderr, "%10llu %c %c %llu\n", (unsigned long long)whole->clock.now_us, what,
                 (char)('a' + (int)node), (unsigned long long)number);
-}
-
-void whole_broke(struct whole *whole, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    if (!whole->broken[0])
-        vsnprintf(whole->broken, sizeof whole->broken, format, args);
-    va_end(args);
 }
 
 /* ---- steps ----------------------------------------------------------------------------------- */

@@ -170,7 +170,9 @@ static inline bool whole_has(const struct whole *whole, enum whole_fault fault)
 }
 
 /* A rule is broken; the first one is kept. */
-void whole_broke(struct whole *whole, const char *format, ...) PRINTF(2, 3);
+#define whole_broke(whole, ...)   \
+    ((whole)->broken[0] ? (void)0 \
+                        : (void)snprintf((whole)->broken, sizeof(whole)->broken, __VA_ARGS__))
 
 /* ---- whole_node.c ---- */
 
