@@ -175,12 +175,14 @@ static void answer_now(struct host_worker *worker, struct request_job *job)
 }
 
 /* The worker of who asked, between two runs: the answer arrived. A held partition of an app that is
- * being undeployed will take none any more, and undeploy waits for it. */
+ * being undeployed will take none any more, and undeploy waits for it. Nor does an engine that
+ * stops run anything: who is asked next may be gone. */
 static void answer_arrived(void *owner, struct message *message)
 {
     struct request_job *job = CONTAINER_OF(message, struct request_job, message);
     bool held = job->partition && job->partition->base.stalled == PARTITION_HELD;
-    if (!job->partition || (held && atomic_load(&job->app->closing)))
+    if (!job->partition || (held && atomic_load(&job->app->closing)) ||
+        atomic_load(&job->app->engine->stopping))
         job_over(job);
     else if (held)
         job->held = true;

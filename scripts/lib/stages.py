@@ -57,19 +57,19 @@ def builds(everything):
     simulations on one thread, models, and clusters of real processes at full speed: another compiler
     and races are looked for in the others."""
     if not everything:
-        return [Build("build", "gcc", "gcc", skip=["slow"]),
+        return [Build("build", "gcc", "gcc", skip=["slow", "long"]),
                 Build("build-asan", "gcc, ASan+UBSan", "gcc", sanitized("address,undefined"),
-                      ["slow"], 4)]
+                      ["slow", "long"], 4)]
     return [
-        Build("build", "gcc", "gcc", limit_s=2000),
-        Build("build-asan", "gcc, ASan+UBSan", "gcc", sanitized("address,undefined"), ["slow"], 4,
+        Build("build", "gcc", "gcc", skip=["long"], limit_s=1800),
+        Build("build-asan", "gcc, ASan+UBSan", "gcc", sanitized("address,undefined"), ["slow", "long"], 4,
               900),
-        Build("build-clang", "clang", "clang", skip=["slow"]),
+        Build("build-clang", "clang", "clang", skip=["slow", "long"]),
         Build("build-clang-asan", "clang, ASan+UBSan", "clang", sanitized("address,undefined"),
-              ["house", "slow"], 4, 900),
-        Build("build-tsan", "clang, TSan", "clang", sanitized("thread"), ["house", "slow"], 8, 900),
+              ["house", "slow", "long"], 4, 900),
+        Build("build-tsan", "clang, TSan", "clang", sanitized("thread"), ["house", "slow", "long"], 8, 900),
         Build("build-fuzz", "clang, libFuzzer", "clang",
-              sanitized("address,undefined") + ["-Dfuzz=true"], ["unit", "house", "slow"]),
+              sanitized("address,undefined") + ["-Dfuzz=true"], ["unit", "house", "slow", "long"]),
     ]
 
 
