@@ -76,7 +76,7 @@ def what_it_says_next_works(place):
                           env={**os.environ, "S4_NODE": os.path.join(place, "node")},
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert done.returncode == 0, f"{script}\n{done.stdout}"
-    top = done.stdout[done.stdout.index("drained"):].splitlines()
+    top = done.stdout[done.stdout.index("drained;"):].splitlines()
     assert len(top) == 1 + 1 + 10 and top[1].split() == ["word", "n"], done.stdout
 
 
