@@ -3,7 +3,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "probe.c"
+#include "probe.c" // NOLINT(bugprone-suspicious-include)
 
 __attribute__((constructor)) static void at_load(void)
 {
