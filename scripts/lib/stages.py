@@ -69,7 +69,7 @@ def builds(everything):
               ["house", "slow", "long"], 4, 900),
         Build("build-tsan", "clang, TSan", "clang", sanitized("thread"), ["house", "slow", "long"], 8, 900),
         Build("build-fuzz", "clang, libFuzzer", "clang",
-              sanitized("address,undefined") + ["-Dfuzz=true"], ["unit", "house", "slow", "long"]),
+              sanitized("address,undefined") + ["-Dfuzz=true"], ["unit", "cluster", "house", "slow", "long"]),
     ]
 
 
