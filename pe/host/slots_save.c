@@ -283,7 +283,7 @@ static void load(void *owner, struct message *message)
     struct host_worker *worker = owner;
     struct loading *l = CONTAINER_OF(message, struct loading, message);
     struct diag diag = { 0 };
-    const char *at = l->bytes.data;
+    const char *at = l->bytes.data ? l->bytes.data : ""; /* where no app runs nothing comes */
     const char *end = at + l->bytes.size;
     s4_status status = S4_OK;
     if (host_coming_is_over(&l->of))
